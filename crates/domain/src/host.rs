@@ -1,0 +1,5 @@
+//! What a host is, as the host itself says: facts, installed packages, and where its packages come from.
+
+pub mod channels;
+pub mod facts;
+pub mod inventory;

@@ -1,0 +1,3 @@
+//! Version orders, one for each family of packages.
+
+pub mod deb;
