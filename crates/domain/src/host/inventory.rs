@@ -92,3 +92,75 @@ impl BuildFingerprint {
             && (self.size_bytes == 0 || other.size_bytes == 0 || self.size_bytes == other.size_bytes)
     }
 }
+
+/// apt's `VersionHash` (apt 2.2 to 3.0 agree), of which apt keeps and compares the low 32 bits: over Installed-Size,
+/// Depends, Pre-Depends, Conflicts, Breaks and Replaces, in this order, absent fields left out.
+///
+/// Its quirks decide what counts as the same build, so they are kept: white space and `=` are dropped (dpkg rewrites `<`
+/// to `<=`), every `0:` is dropped, even the one in `10:`, and bit 0x20 is set in every byte, letter or not.
+/// Bytes above 127 count as negative numbers, as they do for apt on amd64.
+pub fn relations_hash(fields: [Option<&[u8]>; 6]) -> u32 {
+    fields.into_iter().flatten().fold(5381, hash_field)
+}
+
+fn hash_field(hash: u32, field: &[u8]) -> u32 {
+    let mut hash = hash;
+    let mut bytes = field.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        if byte == b'0' && bytes.next_if_eq(&b':').is_some() {
+            continue;
+        }
+        if matches!(byte, b'\t'..=b'\r' | b' ' | b'=') {
+            continue;
+        }
+        let signed = i32::from(byte.cast_signed() | 0x20);
+        hash = hash.wrapping_mul(33).wrapping_add(signed.cast_unsigned());
+    }
+    hash
+}
+
+/// The Multi-Arch field as [`BuildFingerprint`] keeps it. An unknown value counts as `no`, and so does `same` on a
+/// package for all architectures, as in apt.
+pub fn multi_arch(architecture: &[u8], field: Option<&[u8]>) -> u8 {
+    match field.unwrap_or_default() {
+        b"same" if architecture != b"all" => 1,
+        b"foreign" => 2,
+        b"allowed" => 3,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(field: &str) -> u32 {
+        relations_hash([None, Some(field.as_bytes()), None, None, None, None])
+    }
+
+    #[test]
+    fn spelling_that_dpkg_rewrites_does_not_change_the_relations_hash() {
+        assert_eq!(
+            hash("libc6 (>= 2.36), a (<< 1)"),
+            hash("libc6(>2.36) , A (<<\t0:1)")
+        );
+        assert_eq!(hash("libc6 (>= 10:2)"), hash("libc6 (>= 12)"));
+        assert_eq!(hash(""), relations_hash([None; 6]));
+    }
+
+    #[test]
+    fn another_relation_changes_the_relations_hash() {
+        assert_ne!(hash("libc6 (>= 2.36)"), hash("libc6 (>= 2.37)"));
+        assert_ne!(hash("libc6 (>= 10:2)"), hash("libc6 (>= 2)"));
+        assert_ne!(hash("0"), hash(""));
+    }
+
+    #[test]
+    fn multi_arch_same_on_a_package_for_all_architectures_counts_as_no() {
+        assert_eq!(multi_arch(b"amd64", Some(b"same")), 1);
+        assert_eq!(multi_arch(b"all", Some(b"same")), 0);
+        assert_eq!(multi_arch(b"all", Some(b"foreign")), 2);
+        assert_eq!(multi_arch(b"amd64", Some(b"Same")), 0);
+        assert_eq!(multi_arch(b"amd64", None), 0);
+    }
+}
