@@ -1,1 +1,4 @@
-//! Under construction.
+//! What tests need and the product does not: archives that can be built in a test, a server that lies about them,
+//! hosts that never were, and apt itself as the oracle. A dev-dependency only: nothing that ships depends on it.
+
+pub mod archive;
