@@ -1,0 +1,3 @@
+//! Sources in apt's repository format: signed releases and package indexes of Debian and its relatives.
+
+pub mod decompress;
