@@ -1,1 +1,11 @@
-//! Under construction.
+//! Files by their digest: verified on the way in, immutable, memory-mapped on the way out. What a file means is not
+//! known here; nothing here talks to a network.
+
+pub mod disk;
+pub mod hash;
+pub mod mapped;
+pub mod store;
+
+pub use hash::{Hasher, HashingReader, sha256};
+pub use mapped::Mapped;
+pub use store::{Expected, InsertError, Store, StoreError};
