@@ -1,0 +1,4 @@
+//! The domain's rules against oracles that nobody here wrote, and against whole files.
+
+mod deb822;
+mod version;
