@@ -26,10 +26,14 @@ impl Listing {
     pub fn is_security(&self) -> bool {
         let release = &*self.release;
         let ends = |text: &Option<String>| {
-            text.as_deref().is_some_and(|text| text.ends_with("-security") || text.ends_with("/updates"))
+            text.as_deref()
+                .is_some_and(|text| text.ends_with("-security") || text.ends_with("/updates"))
         };
         ends(&release.suite)
             || ends(&release.codename)
-            || release.label.as_deref().is_some_and(|label| label == "Debian-Security")
+            || release
+                .label
+                .as_deref()
+                .is_some_and(|label| label == "Debian-Security")
     }
 }
