@@ -2,3 +2,5 @@
 //! hosts that never were, and apt itself as the oracle. A dev-dependency only: nothing that ships depends on it.
 
 pub mod archive;
+pub mod keys;
+pub mod server;
