@@ -7,6 +7,8 @@ pub mod deb;
 pub mod package;
 mod release;
 
+use crate::keys::packets::{self, Signature};
+use crate::keys::{self, SigningKey};
 use anyhow::Context;
 use domain::catalog::release::Automatic;
 use jiff::Timestamp;
@@ -39,6 +41,7 @@ pub struct Archive {
     all_index: AllIndex,
     pool: Pool,
     signatures: Signatures,
+    keys: Vec<SigningKey>,
     extra_fields: Vec<(String, String)>,
 }
 
@@ -105,6 +108,13 @@ pub enum Signatures {
     Both,
 }
 
+/// Signature types of RFC 9580 5.2.1.
+#[derive(Clone, Copy)]
+enum SignatureKind {
+    Binary = 0,
+    Text = 1,
+}
+
 impl Archive {
     /// An archive in `dists/NAME/`, with component `main` and no architecture yet. Suite and codename are its name.
     pub fn new(name: &str) -> Self {
@@ -129,6 +139,7 @@ impl Archive {
             all_index: AllIndex::InEvery,
             pool: Pool::Absent,
             signatures: Signatures::Inline,
+            keys: Vec::new(),
             extra_fields: Vec::new(),
         }
     }
@@ -286,6 +297,12 @@ impl Archive {
         self
     }
 
+    /// Signs with this key too.
+    pub fn sign(mut self, key: &SigningKey) -> Self {
+        self.keys.push(key.clone());
+        self
+    }
+
     /// Which signature files to write.
     pub fn signatures(mut self, choice: Signatures) -> Self {
         self.signatures = choice;
@@ -392,7 +409,31 @@ impl Archive {
     }
 
     fn sign_into(&self, files: &mut BTreeMap<String, Vec<u8>>, folder: &str, release: Vec<u8>) {
-        files.insert(format!("{folder}Release"), release);
+        if self.keys.is_empty() {
+            files.insert(format!("{folder}Release"), release);
+            return;
+        }
+        if self.signatures != Signatures::Detached {
+            let block = self.signature_block(SignatureKind::Text, &keys::canonical(&release));
+            files.insert(
+                format!("{folder}InRelease"),
+                keys::clear_signed("SHA256", &release, &block),
+            );
+        }
+        if self.signatures != Signatures::Inline {
+            let block = self.signature_block(SignatureKind::Binary, &release);
+            files.insert(format!("{folder}Release.gpg"), block.into_bytes());
+            files.insert(format!("{folder}Release"), release);
+        }
+    }
+
+    /// One armoured block with a signature by every key.
+    fn signature_block(&self, kind: SignatureKind, signed: &[u8]) -> String {
+        let sign = |key: &SigningKey| {
+            let signature = Signature::plain(kind as u8, key.signer(), keys::SIGNED);
+            packets::packet(2, &signature.sign(key.signer(), signed))
+        };
+        packets::armor("SIGNATURE", &self.keys.iter().flat_map(sign).collect::<Vec<u8>>())
     }
 
     /// Path below the Release file's folder and text of every index, plain.

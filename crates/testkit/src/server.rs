@@ -1,0 +1,227 @@
+//! An archive server on a loopback port that answers as nginx answers for a folder of files, and lies where a test
+//! tells it to. Blocking, one thread a connection; everything ends when it is dropped. The lies are in [`lie`], the
+//! wire in `http`.
+
+mod answer;
+mod http;
+pub mod lie;
+
+pub use lie::Lie;
+
+use anyhow::Context;
+use std::collections::BTreeMap;
+use std::io::BufReader;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+/// One answered request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Path below the root, decoded, without leading slash.
+    pub path: String,
+    /// `Range`, as sent.
+    pub range: Option<String>,
+    /// Whether it asked for a change only (`If-None-Match`, `If-Modified-Since`).
+    pub conditional: Conditional,
+    /// The status that it got; 0 if it got none.
+    pub status: u16,
+}
+
+/// Whether a request asks for a changed file only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conditional {
+    /// It does.
+    Yes,
+    /// It wants the file in any case.
+    No,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    stopped: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    root: PathBuf,
+    lies: BTreeMap<String, Lie>,
+    requests: Vec<Request>,
+    connections: Vec<TcpStream>,
+    running: Running,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Running {
+    Yes,
+    Stopping,
+}
+
+impl Server {
+    /// Serves the files below `root` on a free port of 127.0.0.1.
+    pub fn start(root: &Path) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").context("could not listen on a loopback port")?;
+        let address = listener
+            .local_addr()
+            .context("a listening socket has an address")?;
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                root: root.to_owned(),
+                lies: BTreeMap::new(),
+                requests: Vec::new(),
+                connections: Vec::new(),
+                running: Running::Yes,
+            }),
+            stopped: Condvar::new(),
+        });
+        let acceptor = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || accept(&listener, &shared)
+        });
+        Ok(Self {
+            address,
+            shared,
+            acceptor: Some(acceptor),
+        })
+    }
+
+    /// Its address with a trailing slash, such as `http://127.0.0.1:40123/`.
+    pub fn uri(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// From now on lies about that path (below the root, without leading slash); `*` stands for every path that has
+    /// no lie of its own.
+    pub fn lie(&self, path: &str, lie: Lie) {
+        self.shared.state().lies.insert(path.to_owned(), lie);
+    }
+
+    /// Tells the truth about everything again.
+    pub fn be_honest(&self) {
+        self.shared.state().lies.clear();
+    }
+
+    /// Serves another tree from now on.
+    pub fn serve(&self, root: &Path) {
+        self.shared.state().root = root.to_owned();
+    }
+
+    /// All requests so far, in the order of their arrival.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.state().requests.clone()
+    }
+
+    /// How many requests asked for that path.
+    pub fn count(&self, path: &str) -> usize {
+        self.shared
+            .state()
+            .requests
+            .iter()
+            .filter(|request| request.path == path)
+            .count()
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget_requests(&self) {
+        self.shared.state().requests.clear();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        {
+            let mut state = self.shared.state();
+            state.running = Running::Stopping;
+            for connection in state.connections.drain(..) {
+                // A connection that its client closed already cannot be shut down again.
+                let _ = connection.shutdown(std::net::Shutdown::Both);
+            }
+        }
+        self.shared.stopped.notify_all();
+        // The acceptor sees the state change only when somebody knocks.
+        let _ = TcpStream::connect(self.address);
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits that long, or until the server stops.
+    fn pause(&self, time: Duration) -> Running {
+        let state = self.state();
+        let waited = self
+            .stopped
+            .wait_timeout_while(state, time, |state| state.running == Running::Yes);
+        waited.map_or(Running::Stopping, |(state, _)| state.running)
+    }
+
+    /// Root and lie for a path.
+    fn look_up(&self, path: &str) -> (PathBuf, Option<Lie>) {
+        let state = self.state();
+        let lie = state.lies.get(path).or_else(|| state.lies.get("*"));
+        (state.root.clone(), lie.cloned())
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for connection in listener.incoming() {
+        let Ok(connection) = connection else { return };
+        let Ok(copy) = connection.try_clone() else { return };
+        let mut state = shared.state();
+        if state.running == Running::Stopping {
+            return;
+        }
+        state.connections.push(copy);
+        drop(state);
+        let shared = Arc::clone(shared);
+        std::thread::spawn(move || converse(&connection, &shared));
+    }
+}
+
+/// Answers the requests of one connection until either side ends it.
+fn converse(connection: &TcpStream, shared: &Shared) {
+    let mut reader = BufReader::new(connection);
+    // Whatever goes wrong on a connection is its client's to see.
+    while let Ok(Some(head)) = http::read_head(&mut reader) {
+        let (root, lie) = shared.look_up(&head.path);
+        let number = {
+            let mut state = shared.state();
+            state.requests.push(Request {
+                path: head.path.clone(),
+                range: head.range.clone(),
+                conditional: head.conditional(),
+                status: 0,
+            });
+            state.requests.len() - 1
+        };
+        let note = |status: u16| {
+            // Requests may have been forgotten meanwhile.
+            if let Some(request) = shared.state().requests.get_mut(number) {
+                request.status = status;
+            }
+        };
+        match answer::answer(connection, &head, &root, lie.as_ref(), &note, &|time| {
+            shared.pause(time)
+        }) {
+            Ok(answer::Next::Request) => {}
+            Ok(answer::Next::Close) | Err(_) => break,
+        }
+    }
+    let _ = connection.shutdown(std::net::Shutdown::Both);
+}
