@@ -1,0 +1,14 @@
+//! The chores behind `cargo xtask`, as a library so that they can be tested. They look at the checkout and run the usual
+//! tools; no other crate may depend on this one.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a chore's whole output is for the person who started it"
+)]
+
+pub mod command;
+pub mod metadata;
+pub mod mutants;
+pub mod suite;
+pub mod tidy;
+pub mod tree;
