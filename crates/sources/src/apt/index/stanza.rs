@@ -1,0 +1,176 @@
+//! What a stanza of a Packages file says of its package, read as libapt's `debListParser` reads it (apt 2.6), and why
+//! a stanza is left out.
+
+use domain::deb822::{Damage, Field};
+use domain::digest::Sha256Digest;
+use domain::host::inventory::{BuildFingerprint, multi_arch, relations_hash};
+use domain::version::deb::{InvalidVersion, validate};
+
+/// The longest name, version or architecture that is taken; a file name of the three together has 255 bytes.
+pub(super) const MAX_TEXT_BYTES: usize = 255;
+
+/// Why a stanza was left out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SkipReason {
+    /// It is no stanza.
+    #[error("{0}")]
+    Malformed(Damage),
+    /// One of Package, Version and Architecture is missing or empty.
+    #[error("the field {0} is missing")]
+    Missing(&'static str),
+    /// Longer than 255 bytes.
+    #[error("the field {0} is longer than {MAX_TEXT_BYTES} bytes")]
+    TooLong(&'static str),
+    /// A character that dpkg allows in no such field, a control character for example.
+    #[error("the field {0} holds a forbidden character")]
+    Character(&'static str),
+    /// dpkg could not read it.
+    #[error("{0}")]
+    Version(InvalidVersion),
+    /// `SHA256` is not 64 hexadecimal digits.
+    #[error("the field SHA256 is no digest")]
+    Digest,
+}
+
+/// A package as its stanza has it, the texts not yet in lower case or stored.
+pub(super) struct Entry<'a> {
+    pub(super) name: &'a str,
+    pub(super) architecture: &'a str,
+    pub(super) version: &'a str,
+    pub(super) source: Option<&'a str>,
+    pub(super) source_version: Option<&'a str>,
+    pub(super) fingerprint: BuildFingerprint,
+    pub(super) sha256: Option<Sha256Digest>,
+    pub(super) phased_percent: u8,
+}
+
+#[derive(Default)]
+struct Wanted<'a> {
+    package: &'a [u8],
+    version: &'a [u8],
+    architecture: &'a [u8],
+    source: &'a [u8],
+    multi_arch: Option<&'a [u8]>,
+    size: &'a [u8],
+    sha256: Option<&'a [u8]>,
+    phased: Option<&'a [u8]>,
+    /// In the order in which apt hashes them.
+    relations: [Option<&'a [u8]>; 6],
+}
+
+impl<'a> Wanted<'a> {
+    fn pick(fields: &[Field<'a>]) -> Self {
+        let mut wanted = Self::default();
+        for field in fields {
+            let value = field.value;
+            let is = |name: &str| field.is(name);
+            match field.name.len() {
+                4 if is("Size") => wanted.size = value,
+                6 if is("SHA256") => wanted.sha256 = Some(value),
+                6 if is("Source") => wanted.source = value,
+                6 if is("Breaks") => wanted.relations[4] = Some(value),
+                7 if is("Package") => wanted.package = value,
+                7 if is("Version") => wanted.version = value,
+                7 if is("Depends") => wanted.relations[1] = Some(value),
+                8 if is("Replaces") => wanted.relations[5] = Some(value),
+                9 if is("Conflicts") => wanted.relations[3] = Some(value),
+                10 if is("Multi-Arch") => wanted.multi_arch = Some(value),
+                11 if is("Pre-Depends") => wanted.relations[2] = Some(value),
+                12 if is("Architecture") => wanted.architecture = value,
+                14 if is("Installed-Size") => wanted.relations[0] = Some(value),
+                24 if is("Phased-Update-Percentage") => wanted.phased = Some(value),
+                _ => {}
+            }
+        }
+        wanted
+    }
+}
+
+impl<'a> Entry<'a> {
+    pub(super) fn read(fields: &[Field<'a>]) -> Result<Self, SkipReason> {
+        let wanted = Wanted::pick(fields);
+        let name = word("Package", wanted.package, |byte| b"-+._".contains(&byte))?;
+        let architecture = word("Architecture", wanted.architecture, |byte| byte == b'-')?;
+        let version = graphic("Version", wanted.version)?.ok_or(SkipReason::Missing("Version"))?;
+        validate(version).map_err(SkipReason::Version)?;
+        let (source, source_version) = split_source(wanted.source);
+        Ok(Self {
+            name,
+            architecture,
+            version,
+            source: graphic("Source", source)?,
+            source_version: graphic("Source", source_version)?,
+            fingerprint: BuildFingerprint {
+                relations: relations_hash(wanted.relations),
+                multi_arch: multi_arch(wanted.architecture, wanted.multi_arch),
+                size_bytes: leading_number(wanted.size).unwrap_or(0),
+            },
+            sha256: wanted
+                .sha256
+                .map(Sha256Digest::parse)
+                .transpose()
+                .map_err(|_| SkipReason::Digest)?,
+            phased_percent: phased_percent(wanted.phased),
+        })
+    }
+}
+
+/// Letters, digits and what else is allowed, beginning with one of the former (dpkg's `pkg_name_is_illegal`).
+fn word<'a>(field: &'static str, value: &'a [u8], also: fn(u8) -> bool) -> Result<&'a str, SkipReason> {
+    let text = graphic(field, value)?.ok_or(SkipReason::Missing(field))?;
+    let mut bytes = text.bytes();
+    if !bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
+        || !bytes.all(|byte| byte.is_ascii_alphanumeric() || also(byte))
+    {
+        return Err(SkipReason::Character(field));
+    }
+    Ok(text)
+}
+
+/// A text of visible ASCII characters; none where it is empty.
+fn graphic<'a>(field: &'static str, value: &'a [u8]) -> Result<Option<&'a str>, SkipReason> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    if value.len() > MAX_TEXT_BYTES {
+        return Err(SkipReason::TooLong(field));
+    }
+    match std::str::from_utf8(value) {
+        Ok(text) if value.iter().all(u8::is_ascii_graphic) => Ok(Some(text)),
+        _ => Err(SkipReason::Character(field)),
+    }
+}
+
+/// `name (version)` in two; what is not there is empty.
+fn split_source(value: &[u8]) -> (&[u8], &[u8]) {
+    let Some(space) = memchr::memchr(b' ', value) else {
+        return (value, b"");
+    };
+    let (name, rest) = value.split_at(space);
+    let version = memchr::memchr(b'(', rest).and_then(|open| {
+        let inside = &rest[open + 1..];
+        memchr::memchr(b')', inside).map(|close| &inside[..close])
+    });
+    (name, version.unwrap_or_default())
+}
+
+/// The number at the start, as strtoull(3) reads it; none where there is no digit.
+fn leading_number(value: &[u8]) -> Option<u64> {
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(None, |number, digit| {
+        Some(
+            number
+                .unwrap_or(0_u64)
+                .saturating_mul(10)
+                .saturating_add(u64::from(digit - b'0')),
+        )
+    })
+}
+
+/// apt ignores a percentage above 100.
+fn phased_percent(value: Option<&[u8]>) -> u8 {
+    match value.and_then(leading_number) {
+        Some(percent @ 0..=100) => percent as u8,
+        _ => 100,
+    }
+}
