@@ -1,1 +1,15 @@
 //! What is a host missing, and why: priorities, verdicts, overlays, explanations, and the same for a whole fleet.
+//!
+//! [`policy`] says how much a host wants each listing and version, [`verdict`] what that means for one installed
+//! package, [`overlay`] what stands in the way on this host, [`coverage`] which packages nobody answers for, and
+//! [`explain`] why.
+
+mod architecture;
+pub mod expression;
+pub mod glob;
+mod matcher;
+pub mod overlay;
+mod pattern;
+pub mod phasing;
+pub mod policy;
+pub mod verdict;

@@ -1,0 +1,570 @@
+//! How much a host wants each listing and each version: apt's priorities (apt_preferences(5)), from the defaults, the
+//! default release, general pins and pins of packages. Which version wins by them is in [`super::verdict`].
+
+use super::architecture::ArchitecturePattern;
+use super::expression::ExpressionError;
+use super::matcher::Matcher;
+use super::pattern::Pattern;
+use super::phasing::{Decision, Machine};
+use crate::catalog::listing::{Listing, ListingNo};
+use crate::catalog::release::Automatic;
+use crate::host::channels::{ChannelConfig, PhasedChoice, Pin, PinPriority};
+
+/// A priority as apt counts it: −32767 to 32767, and [`NEVER`]. Below zero a version is never a candidate; from 1000
+/// on it may be a downgrade.
+pub type Priority = i16;
+
+/// The priority of `Pin-Priority: never`.
+pub const NEVER: Priority = i16::MIN;
+
+/// The priority from which a downgrade is wanted.
+pub const DOWNGRADE: Priority = 1000;
+
+/// The priority of the default release.
+const DEFAULT_RELEASE: Priority = 990;
+
+/// The number of a pin in the host's preferences, in apt's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PinNo(pub u32);
+
+/// Why a listing has its priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListingReason {
+    /// 500: nothing says otherwise.
+    Usual,
+    /// 1: its release says `NotAutomatic`.
+    NotAutomatic,
+    /// 100: its release says `NotAutomatic` and `ButAutomaticUpgrades`.
+    UpgradesOnly,
+    /// 100: it is no listing but dpkg's status.
+    Status,
+    /// 990: `APT::Default-Release` names it.
+    DefaultRelease,
+    /// A pin for all packages.
+    Pin(PinNo),
+}
+
+/// The priority of a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListingPriority {
+    /// The priority.
+    pub value: Priority,
+    /// Where it comes from.
+    pub reason: ListingReason,
+}
+
+/// Why a version has its priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionReason {
+    /// A pin for this package.
+    Pin(PinNo),
+    /// The best of the listings that offer it.
+    Listing(ListingNo),
+    /// It is installed and no listing is worth more.
+    Installed,
+    /// It is being phased in, this host is not in yet, and `APT::Get::Phase-Policy` lowers it to 1.
+    Phasing,
+}
+
+/// The priority of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionPriority {
+    /// The priority.
+    pub value: Priority,
+    /// Where it comes from.
+    pub reason: VersionReason,
+}
+
+/// A line of the host's configuration that cannot be followed.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PolicyProblem {
+    /// apt refuses to work at all then; here no release is preferred.
+    #[error(
+        "APT::Default-Release {0:?} is no suite, codename or version of any source: apt itself stops at this"
+    )]
+    UnknownDefaultRelease(String),
+    /// The pin matches nothing.
+    #[error("{}:{}: {why}", pin.file, pin.line)]
+    Expression {
+        /// The pin.
+        pin: Box<Pin>,
+        /// What is wrong.
+        why: ExpressionError,
+    },
+    /// apt refuses the whole file.
+    #[error("{}:{}: `Pin-Priority: never` is for `Package: *` only: apt itself stops at this", pin.file, pin.line)]
+    NeverForPackages {
+        /// The pin.
+        pin: Box<Pin>,
+    },
+    /// A version cannot be pinned for all packages.
+    #[error("{}:{}: `Pin: version` says nothing for `Package: *`; the record is ignored", pin.file, pin.line)]
+    VersionForAll {
+        /// The pin.
+        pin: Box<Pin>,
+    },
+}
+
+/// A name in the `Package` field of a pin.
+#[derive(Clone, Debug)]
+struct NamePattern {
+    origin: NameOf,
+    name: Name,
+    architecture: ArchitecturePattern,
+}
+
+/// Whose name it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NameOf {
+    Package,
+    /// `src:` before it.
+    Source,
+}
+
+#[derive(Clone, Debug)]
+enum Name {
+    Exact(String),
+    Pattern(Pattern),
+}
+
+impl NamePattern {
+    /// The rules of `pkgPolicy::CreatePin`: the part after the last colon is an architecture, the native one without.
+    fn new(word: &str, native: &str, problems: &mut Vec<ExpressionError>) -> Self {
+        let (origin, name) = match word.strip_prefix("src:") {
+            Some(rest) => (NameOf::Source, rest),
+            None => (NameOf::Package, word),
+        };
+        let (name, architecture) = name.rsplit_once(':').unwrap_or((name, ""));
+        let architecture = if architecture.is_empty() {
+            native
+        } else {
+            architecture
+        };
+        let is_pattern = (name.starts_with('/') && name.ends_with('/')) || name.contains(['*', '[', '?']);
+        let name = if is_pattern {
+            Name::Pattern(Pattern::new(name, problems))
+        } else {
+            Name::Exact(name.to_owned())
+        };
+        Self {
+            origin,
+            name,
+            architecture: ArchitecturePattern::new(architecture),
+        }
+    }
+
+    fn covers(&self, name: &str, architecture: &str) -> bool {
+        let is_named = match &self.name {
+            Name::Exact(exact) => exact == name,
+            Name::Pattern(pattern) => pattern.matches(name),
+        };
+        is_named && self.architecture.matches(architecture)
+    }
+}
+
+/// A pin for packages, compiled against the listings.
+#[derive(Clone, Debug)]
+struct PackagePin {
+    number: PinNo,
+    names: Vec<NamePattern>,
+    matcher: Matcher,
+    /// By listing.
+    listings: Vec<bool>,
+    status: bool,
+    priority: Priority,
+}
+
+/// What decides about a version's priority.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VersionFacts<'a, I> {
+    pub(super) version: &'a str,
+    pub(super) source: &'a str,
+    pub(super) source_version: &'a str,
+    pub(super) phased_percent: u8,
+    /// Where it is offered, in order.
+    pub(super) listings: I,
+    pub(super) standing: Standing,
+}
+
+/// Whether a version is the one on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Installed,
+    Offered,
+}
+
+/// The pins that name one package, found once and used for all its versions.
+pub(super) struct PinsOfPackage<'policy> {
+    pins: Vec<(&'policy PackagePin, NamedAs)>,
+}
+
+enum NamedAs {
+    Package,
+    /// Only versions from the named sources.
+    Source,
+}
+
+/// All priorities of a host. Built once per channel configuration and set of listings.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    native: String,
+    listings: Vec<ListingFacts>,
+    status: ListingPriority,
+    pins: Vec<Pin>,
+    package_pins: Vec<PackagePin>,
+    idle: Vec<PinNo>,
+    problems: Vec<PolicyProblem>,
+    phasing: Option<Phasing>,
+}
+
+#[derive(Clone, Debug)]
+struct ListingFacts {
+    priority: ListingPriority,
+    security: Security,
+}
+
+/// Whether a listing is of a security suite, and by apt's narrower rule for phasing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Security {
+    /// [`Listing::is_security`], and its Suite ends in `-security`, which is all that apt looks at.
+    AptToo,
+    /// [`Listing::is_security`] only.
+    ByLabelOrCodename,
+    /// No security listing.
+    No,
+}
+
+/// `APT::Get::Phase-Policy` is on.
+#[derive(Clone, Debug)]
+struct Phasing {
+    choice: PhasedChoice,
+    machine: Machine,
+}
+
+impl Policy {
+    /// Works out the priorities of `listings`, which stand in apt's order of index files.
+    pub fn new(config: &ChannelConfig, listings: &[Listing]) -> Self {
+        let mut policy = Self {
+            native: config.native_architecture.clone(),
+            listings: listings.iter().map(ListingFacts::of).collect(),
+            status: ListingPriority {
+                value: 100,
+                reason: ListingReason::Status,
+            },
+            pins: config.pins.clone(),
+            package_pins: Vec::new(),
+            idle: Vec::new(),
+            problems: Vec::new(),
+            phasing: None,
+        };
+        let mut general = Vec::new();
+        if let Some(text) = config
+            .settings
+            .default_release
+            .as_deref()
+            .filter(|text| !text.is_empty())
+        {
+            general.extend(policy.default_release(text, listings));
+        }
+        for (number, pin) in (0..).map(PinNo).zip(&config.pins) {
+            policy.add_pin(number, pin, listings, &mut general);
+        }
+        policy.apply_general(&general, listings);
+        policy
+    }
+
+    /// The same policy where `APT::Get::Phase-Policy` is on (and in apt 2.2, which always works so): a version that is
+    /// being phased in and has not reached this host is worth 1 at most.
+    pub fn with_phase_policy(mut self, choice: PhasedChoice, machine: Machine) -> Self {
+        self.phasing = Some(Phasing { choice, machine });
+        self
+    }
+
+    /// The priority of a listing; nothing for a number that is none of its listings.
+    pub fn listing(&self, number: ListingNo) -> Option<ListingPriority> {
+        self.listings
+            .get(usize::from(number.0))
+            .map(|listing| listing.priority)
+    }
+
+    /// The priority of dpkg's status, which is 100 unless a pin says otherwise.
+    pub fn status(&self) -> ListingPriority {
+        self.status
+    }
+
+    /// A pin by its number.
+    pub fn pin(&self, number: PinNo) -> Option<&Pin> {
+        self.pins.get(usize::try_from(number.0).ok()?)
+    }
+
+    /// The pins that match no listing and not dpkg's status either, whatever the package: kept to explain why nothing
+    /// came of them.
+    pub fn idle_pins(&self) -> impl Iterator<Item = &Pin> {
+        self.idle.iter().filter_map(|number| self.pin(*number))
+    }
+
+    /// Lines that cannot be followed.
+    pub fn problems(&self) -> &[PolicyProblem] {
+        &self.problems
+    }
+
+    /// The architecture under which apt files a package: `all` belongs to the native one.
+    pub fn filed_architecture<'a>(&'a self, architecture: &'a str) -> &'a str {
+        if architecture == "all" {
+            &self.native
+        } else {
+            architecture
+        }
+    }
+
+    pub(super) fn security(&self, number: ListingNo) -> Security {
+        self.listings
+            .get(usize::from(number.0))
+            .map_or(Security::No, |listing| listing.security)
+    }
+
+    pub(super) fn pins_of<'a>(
+        &self,
+        name: &str,
+        architecture: &str,
+        sources: impl Iterator<Item = &'a str> + Clone,
+    ) -> PinsOfPackage<'_> {
+        let architecture = self.filed_architecture(architecture);
+        let mut pins = Vec::new();
+        for pin in &self.package_pins {
+            let mut of_source = pin.names.iter().filter(|named| named.origin == NameOf::Source);
+            let mut of_package = pin.names.iter().filter(|named| named.origin == NameOf::Package);
+            if of_package.any(|named| named.covers(name, architecture)) {
+                pins.push((pin, NamedAs::Package));
+            } else if of_source.any(|named| sources.clone().any(|source| named.covers(source, architecture)))
+            {
+                pins.push((pin, NamedAs::Source));
+            }
+        }
+        PinsOfPackage { pins }
+    }
+
+    /// The priority of a version (`pkgPolicy::GetPriority`).
+    pub(super) fn version<I>(
+        &self,
+        pins: &PinsOfPackage<'_>,
+        architecture: &str,
+        facts: &VersionFacts<'_, I>,
+    ) -> VersionPriority
+    where
+        I: Iterator<Item = ListingNo> + Clone,
+    {
+        let priority = self.unphased_version(pins, architecture, facts);
+        if priority.value > 1 && self.is_phased_out(facts) {
+            return VersionPriority {
+                value: 1,
+                reason: VersionReason::Phasing,
+            };
+        }
+        priority
+    }
+
+    fn unphased_version<I>(
+        &self,
+        pins: &PinsOfPackage<'_>,
+        architecture: &str,
+        facts: &VersionFacts<'_, I>,
+    ) -> VersionPriority
+    where
+        I: Iterator<Item = ListingNo> + Clone,
+    {
+        let mut best: Option<VersionPriority> = None;
+        let mut offer = |priority: Priority, reason: VersionReason| {
+            if best.is_none_or(|best| priority > best.value) {
+                best = Some(VersionPriority {
+                    value: priority,
+                    reason,
+                });
+            }
+        };
+        for listing in facts.listings.clone() {
+            let priority = self.listing(listing).map_or(NEVER, |priority| priority.value);
+            offer(priority, VersionReason::Listing(listing));
+        }
+        if facts.standing == Standing::Installed {
+            offer(self.status.value, VersionReason::Installed);
+        }
+        let best = best.unwrap_or(VersionPriority {
+            value: NEVER,
+            reason: VersionReason::Installed,
+        });
+        match pins.first_for(self, architecture, facts) {
+            Some(pin) if pin.priority == NEVER || best.value != NEVER => VersionPriority {
+                value: pin.priority,
+                reason: VersionReason::Pin(pin.number),
+            },
+            _ => best,
+        }
+    }
+
+    fn is_phased_out<I>(&self, facts: &VersionFacts<'_, I>) -> bool {
+        self.phasing.as_ref().is_some_and(|phasing| {
+            let decision = phasing.machine.decide(
+                phasing.choice,
+                facts.phased_percent,
+                facts.source,
+                facts.source_version,
+            );
+            matches!(decision, Decision::Excluded { .. } | Decision::NeverChosen)
+        })
+    }
+
+    fn default_release(&mut self, text: &str, listings: &[Listing]) -> Option<GeneralPin> {
+        let mut problems = Vec::new();
+        let pattern = Pattern::new(text, &mut problems);
+        let is_known = pattern.matches("now")
+            || text.as_bytes().get(1) == Some(&b'=') && text.len() > 2
+            || listings.iter().any(|listing| {
+                let release = &*listing.release;
+                [&release.suite, &release.codename, &release.version]
+                    .into_iter()
+                    .any(|field| pattern.matches_field(field.as_deref().filter(|field| !field.is_empty())))
+            });
+        if !is_known {
+            self.problems
+                .push(PolicyProblem::UnknownDefaultRelease(text.to_owned()));
+            return None;
+        }
+        let matcher = Matcher::release(text, &mut problems);
+        Some(GeneralPin {
+            reason: ListingReason::DefaultRelease,
+            matcher,
+            priority: DEFAULT_RELEASE,
+        })
+    }
+
+    fn add_pin(&mut self, number: PinNo, pin: &Pin, listings: &[Listing], general: &mut Vec<GeneralPin>) {
+        let mut problems = Vec::new();
+        let matcher = Matcher::new(&pin.matcher, &mut problems);
+        let priority = match pin.priority {
+            PinPriority::Never => NEVER,
+            PinPriority::Value(value) => value.max(NEVER + 1),
+        };
+        let is_for_versions = matches!(matcher, Matcher::Version(_));
+        let by_listing: Vec<bool> = listings
+            .iter()
+            .map(|listing| matcher.matches_listing(listing))
+            .collect();
+        let status = matcher.matches_status();
+        if !is_for_versions && !status && !by_listing.contains(&true) {
+            self.idle.push(number);
+        }
+        if pin.packages.len() == 1 && pin.packages[0] == "*" {
+            if is_for_versions {
+                self.idle.push(number);
+                self.problems.push(PolicyProblem::VersionForAll {
+                    pin: Box::new(pin.clone()),
+                });
+            } else {
+                general.push(GeneralPin {
+                    reason: ListingReason::Pin(number),
+                    matcher,
+                    priority,
+                });
+            }
+        } else {
+            if pin.priority == PinPriority::Never {
+                self.problems.push(PolicyProblem::NeverForPackages {
+                    pin: Box::new(pin.clone()),
+                });
+            }
+            let names = pin.packages.iter();
+            let names = names
+                .map(|word| NamePattern::new(word, &self.native, &mut problems))
+                .collect();
+            let listings = by_listing;
+            self.package_pins.push(PackagePin {
+                number,
+                names,
+                matcher,
+                listings,
+                status,
+                priority,
+            });
+        }
+        let expressions = problems.into_iter();
+        self.problems
+            .extend(expressions.map(|why| PolicyProblem::Expression {
+                pin: Box::new(pin.clone()),
+                why,
+            }));
+    }
+
+    /// The first general pin that matches a listing fixes its priority, but `never` has the last word.
+    fn apply_general(&mut self, general: &[GeneralPin], listings: &[Listing]) {
+        let decide = |start: ListingPriority, matches: &dyn Fn(&Matcher) -> bool| {
+            let mut matching = general.iter().filter(|pin| matches(&pin.matcher)).peekable();
+            let first = matching.peek().copied();
+            let pin = matching.find(|pin| pin.priority == NEVER).or(first);
+            pin.map_or(start, |pin| ListingPriority {
+                value: pin.priority,
+                reason: pin.reason,
+            })
+        };
+        for (facts, listing) in self.listings.iter_mut().zip(listings) {
+            facts.priority = decide(facts.priority, &|matcher| matcher.matches_listing(listing));
+        }
+        self.status = decide(self.status, &|matcher| matcher.matches_status());
+    }
+}
+
+struct GeneralPin {
+    reason: ListingReason,
+    matcher: Matcher,
+    priority: Priority,
+}
+
+impl ListingFacts {
+    fn of(listing: &Listing) -> Self {
+        let (value, reason) = match listing.release.automatic {
+            Automatic::Yes => (500, ListingReason::Usual),
+            Automatic::UpgradesOnly => (100, ListingReason::UpgradesOnly),
+            Automatic::No => (1, ListingReason::NotAutomatic),
+        };
+        let suite = listing.release.suite.as_deref().unwrap_or_default();
+        let security = match (listing.is_security(), suite.ends_with("-security")) {
+            (_, true) => Security::AptToo,
+            (true, false) => Security::ByLabelOrCodename,
+            (false, false) => Security::No,
+        };
+        Self {
+            priority: ListingPriority { value, reason },
+            security,
+        }
+    }
+}
+
+impl PinsOfPackage<'_> {
+    /// The first pin that matches the version, in the order of the preferences.
+    fn first_for<I>(
+        &self,
+        policy: &Policy,
+        architecture: &str,
+        facts: &VersionFacts<'_, I>,
+    ) -> Option<&PackagePin>
+    where
+        I: Iterator<Item = ListingNo> + Clone,
+    {
+        let architecture = policy.filed_architecture(architecture);
+        let found = self.pins.iter().find(|(pin, named)| {
+            let is_named = match named {
+                NamedAs::Package => true,
+                NamedAs::Source => pin
+                    .names
+                    .iter()
+                    .any(|name| name.origin == NameOf::Source && name.covers(facts.source, architecture)),
+            };
+            let in_listing = |no: ListingNo| pin.listings.get(usize::from(no.0)) == Some(&true);
+            is_named
+                && (pin.matcher.matches_version(facts.version)
+                    || (facts.standing == Standing::Installed && pin.status)
+                    || facts.listings.clone().any(in_listing))
+        });
+        found.map(|(pin, _)| *pin)
+    }
+}
