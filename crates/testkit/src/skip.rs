@@ -1,0 +1,26 @@
+//! How a test that lacks something here says so: on a person's machine it is skipped aloud, in CI it fails.
+
+use std::path::PathBuf;
+
+/// Says that a test cannot run here and why. With `CI=true` nothing may be skipped: panics.
+pub fn skip(why: &dyn std::fmt::Display) {
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "skipped, which CI does not permit: {why}"
+    );
+    #[expect(clippy::print_stderr, reason = "a test speaks to the person who runs it")]
+    {
+        eprintln!("skipped: {why}");
+    }
+}
+
+/// The folder of shared test data (environment variable `PATCHYARD_SHARED`), or a skip.
+pub fn shared_data() -> Option<PathBuf> {
+    let shared = std::env::var_os("PATCHYARD_SHARED")
+        .map(PathBuf::from)
+        .filter(|path| path.is_dir());
+    if shared.is_none() {
+        skip(&"PATCHYARD_SHARED names no folder of shared data");
+    }
+    shared
+}
