@@ -1,1 +1,15 @@
-//! Under construction.
+//! What a host says about itself, read from a file tree: the running system, a chroot, a mounted image or a
+//! backup. Nothing from the tree is run, nothing in it is changed, no network is used and root is not needed.
+//! What the answers mean for updates is decided in `domain`; what vendors publish is read in `sources`.
+
+pub mod apt_conf;
+mod config_dir;
+pub mod dpkg_status;
+mod facts;
+pub mod host;
+pub mod keys;
+pub mod preferences;
+pub mod problem;
+pub mod sources_list;
+pub mod tree;
+mod words;

@@ -1,0 +1,83 @@
+//! What is wrong with a host's own configuration, said so that a person can repair it.
+
+use std::fmt;
+
+/// A fault in a file of the host. The rest of that file was used all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, as seen from inside the host's tree.
+    pub file: String,
+    /// The line, from 1; 0 where the whole file is meant.
+    pub line: u32,
+    /// What is wrong and what to do, free of control characters.
+    pub what: String,
+    /// What follows from it.
+    pub effect: Effect,
+}
+
+/// What a problem leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// apt ignores it too; worth knowing.
+    Noted,
+    /// The entry was left out of the answer.
+    Skipped,
+    /// As `Skipped`, and apt itself refuses to work until it is repaired.
+    AptRefuses,
+}
+
+impl Problem {
+    pub(crate) fn new(file: &str, line: u32, effect: Effect, what: impl AsRef<str>) -> Self {
+        Self {
+            file: printable(file),
+            line,
+            what: printable(what.as_ref()),
+            effect,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line != 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        write!(f, ": {}", self.what)?;
+        match self.effect {
+            Effect::Noted => Ok(()),
+            Effect::Skipped => f.write_str(" (this entry is left out)"),
+            Effect::AptRefuses => {
+                f.write_str(" (this entry is left out; apt itself refuses to work until it is repaired)")
+            }
+        }
+    }
+}
+
+/// The longest text from a host's file that is repeated in a message, in characters.
+const QUOTED_CHARS: usize = 200;
+
+/// The text without control characters and not longer than a message may be: what comes from a host is hostile
+/// wherever it is shown.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(QUOTED_CHARS)
+        .map(|c| {
+            if c.is_control() || is_direction(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect();
+    if text.chars().nth(QUOTED_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Unicode's marks that reorder or hide the text around them.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}

@@ -1,0 +1,179 @@
+//! Addresses of archives, normalised as apt does, and the names under which apt keeps what it fetched from them.
+
+use std::fmt::Write as _;
+
+/// The parts of an address as libapt splits it (RFC 3986 in outline, with square brackets around IPv6 hosts).
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Uri {
+    access: String,
+    user: String,
+    password: String,
+    host: String,
+    port: u32,
+    path: String,
+}
+
+/// The address with `$(ARCH)` filled in and a slash at its end; `None` if it is none.
+pub(super) fn fixed_up(text: &str, native_architecture: &str) -> Option<String> {
+    if !text.contains(':') {
+        return None;
+    }
+    let mut uri = Uri::parse(&text.replace("$(ARCH)", native_architecture)).to_text();
+    if !uri.ends_with('/') {
+        uri.push('/');
+    }
+    Some(uri)
+}
+
+/// The name of the file in which apt keeps what it fetched from `uri`, such as
+/// `archive.example_debian_dists_bookworm_InRelease`.
+pub fn list_file_name(uri: &str) -> String {
+    let parsed = Uri {
+        access: String::new(),
+        user: String::new(),
+        password: String::new(),
+        ..Uri::parse(uri)
+    };
+    quoted(&parsed.to_text(), "\\|{}[]<>\"^~_=!@#$%^&*").replace('/', "_")
+}
+
+impl Uri {
+    fn parse(text: &str) -> Self {
+        let (access, rest) = text.split_once(':').unwrap_or((text, ""));
+        let mut uri = Self {
+            access: access.to_owned(),
+            ..Self::default()
+        };
+        let (has_authority, rest) = match rest.strip_prefix("//") {
+            Some(rest) => (true, rest),
+            None => (false, rest),
+        };
+        let (authority, path) = rest.split_at(path_start(rest));
+        uri.path = if path.is_empty() {
+            "/".to_owned()
+        } else {
+            path.to_owned()
+        };
+        // Without the slashes, what stands before the first one counts as a host too.
+        let _ = has_authority;
+        let host = match authority
+            .get(1..)
+            .and_then(|tail| tail.rfind('@'))
+            .map(|at| at + 1)
+        {
+            Some(at) => {
+                let (user, password) = authority[..at].split_once(':').unwrap_or((&authority[..at], ""));
+                uri.user = dequoted(user);
+                uri.password = dequoted(password);
+                &authority[at + 1..]
+            }
+            None => authority,
+        };
+        uri.set_host(host);
+        uri
+    }
+
+    fn set_host(&mut self, text: &str) {
+        let mut host = String::with_capacity(text.len());
+        let mut in_bracket = false;
+        let mut port_from = 0;
+        for c in text.chars() {
+            match c {
+                '[' => in_bracket = true,
+                ']' if in_bracket => {
+                    in_bracket = false;
+                    port_from = host.len();
+                }
+                _ => host.push(c),
+            }
+        }
+        if in_bracket {
+            return;
+        }
+        if let Some(colon) = host.rfind(':').filter(|&colon| colon >= port_from) {
+            self.port = u32::try_from(crate::words::decimal(&host[colon + 1..])).unwrap_or(0);
+            host.truncate(colon);
+        }
+        self.host = host;
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        if !self.access.is_empty() {
+            text.push_str(&self.access);
+            text.push(':');
+        }
+        if !self.host.is_empty() {
+            if !self.access.is_empty() {
+                text.push_str("//");
+            }
+            if !self.user.is_empty() {
+                text.push_str(&quoted(&self.user, ":/?#[]@"));
+                if !self.password.is_empty() {
+                    text.push(':');
+                    text.push_str(&quoted(&self.password, ":/?#[]@"));
+                }
+                text.push('@');
+            }
+            if !self.access.is_empty() && self.host.contains(['/', ':']) {
+                text.push_str(&format!("[{}]", self.host));
+            } else {
+                text.push_str(&self.host);
+            }
+            if self.port != 0 {
+                text.push_str(&format!(":{}", self.port));
+            }
+        }
+        if !self.path.is_empty() && !self.path.starts_with('/') {
+            text.push('/');
+        }
+        text.push_str(&self.path);
+        text
+    }
+}
+
+/// Where the first slash outside square brackets stands.
+fn path_start(text: &str) -> usize {
+    let mut in_bracket = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'[' => in_bracket = true,
+            b']' => in_bracket = false,
+            b'/' if !in_bracket => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The text with the bytes of `bad`, control bytes, spaces, percent signs and what is not ASCII written as `%2f`.
+fn quoted(text: &str, bad: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if bad.as_bytes().contains(&byte) || byte == b'%' || !byte.is_ascii_graphic() {
+            write!(quoted, "%{byte:02x}").expect("writing to a string cannot fail");
+        } else {
+            quoted.push(char::from(byte));
+        }
+    }
+    quoted
+}
+
+fn dequoted(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut raw = text.as_bytes();
+    while let Some((&first, rest)) = raw.split_first() {
+        let hex = |byte: u8| char::from(byte).to_digit(16);
+        raw = match (first, rest) {
+            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                bytes.push((hex(*high).unwrap_or(0) * 16 + hex(*low).unwrap_or(0)) as u8);
+                after
+            }
+            _ => {
+                bytes.push(first);
+                rest
+            }
+        };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
