@@ -1,6 +1,6 @@
 //! The compressions in which archives serve their indexes.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 /// How an index is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,4 +47,16 @@ pub fn pack(format: Format, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
         }
         Format::Zstd => zstd::encode_all(bytes, 1),
     }
+}
+
+/// Unpacks what a test packed or brought along; not for foreign bytes, it has no limits.
+pub fn unpack(format: Format, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut unpacked = Vec::new();
+    match format {
+        Format::Plain => unpacked.extend_from_slice(bytes),
+        Format::Gzip => drop(flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut unpacked)?),
+        Format::Xz => drop(lzma_rust2::XzReader::new(bytes, true).read_to_end(&mut unpacked)?),
+        Format::Zstd => unpacked = zstd::decode_all(bytes)?,
+    }
+    Ok(unpacked)
 }
