@@ -4,7 +4,10 @@
 //! package, [`overlay`] what stands in the way on this host, [`coverage`] which packages nobody answers for, and
 //! [`explain`] why.
 
+pub mod fleet;
 mod architecture;
+pub mod coverage;
+pub mod explain;
 pub mod expression;
 pub mod glob;
 mod matcher;
@@ -12,4 +15,5 @@ pub mod overlay;
 mod pattern;
 pub mod phasing;
 pub mod policy;
+pub mod rules;
 pub mod verdict;

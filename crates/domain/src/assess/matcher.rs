@@ -20,6 +20,7 @@ const STATUS_ARCHIVE: &str = "now";
 #[derive(Clone, Debug)]
 pub(super) enum Matcher {
     Version(VersionText),
+    SourceVersion(VersionText),
     Release(Box<ReleaseText>),
     Site(Pattern),
     /// Matches nothing at all.
@@ -175,6 +176,7 @@ impl Matcher {
     pub(super) fn new(pin: &PinMatcher, problems: &mut Vec<ExpressionError>) -> Self {
         match pin {
             PinMatcher::Version(text) => Self::Version(VersionText::new(text, problems)),
+            PinMatcher::SourceVersion(text) => Self::SourceVersion(VersionText::new(text, problems)),
             PinMatcher::Release(text) => Self::release(text, problems),
             PinMatcher::Origin(text) => {
                 let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
@@ -187,15 +189,24 @@ impl Matcher {
         ReleaseText::new(text, problems).map_or(Self::Nothing, |text| Self::Release(Box::new(text)))
     }
 
-    pub(super) fn matches_version(&self, version: &str) -> bool {
-        matches!(self, Self::Version(text) if text.matches(version))
+    /// Whether it matches versions by their text, whoever lists them.
+    pub(super) fn is_for_versions(&self) -> bool {
+        matches!(self, Self::Version(_) | Self::SourceVersion(_))
+    }
+
+    pub(super) fn matches_version(&self, version: &str, source_version: &str) -> bool {
+        match self {
+            Self::Version(text) => text.matches(version),
+            Self::SourceVersion(text) => text.matches(source_version),
+            Self::Release(_) | Self::Site(_) | Self::Nothing => false,
+        }
     }
 
     pub(super) fn matches_listing(&self, listing: &Listing) -> bool {
         match self {
             Self::Release(text) => text.matches_listing(listing),
             Self::Site(site) => site.matches(&listing.site),
-            Self::Version(_) | Self::Nothing => false,
+            Self::Version(_) | Self::SourceVersion(_) | Self::Nothing => false,
         }
     }
 

@@ -1,11 +1,11 @@
 //! What stands between a missing update and this very host: a hold, phasing, or what apt's own simulation kept back.
 //! The verdict is the same for all hosts of one channel configuration; this is per host.
 
-use super::phasing::{Decision, Machine};
+use super::phasing::Decision;
+use super::rules::{HostSide, PhasingRule, SecurityException};
 use super::verdict::{Candidate, InSuite, Missing};
 use crate::host::channels::Settings;
 use crate::host::inventory::{InstalledPackage, Selection};
-use crate::version::deb;
 
 /// What an update's way to a host is like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,42 +68,6 @@ pub enum Simulated {
     KeptBack(KeptBackReason),
 }
 
-/// Which versions apt looks at when it asks whether a phased update is a security update.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SecurityException {
-    /// From the candidate down to the installed version (apt 2.7.2 and later).
-    #[default]
-    WithCandidate,
-    /// Only those below the candidate (before).
-    BelowCandidate,
-}
-
-impl SecurityException {
-    /// What the apt of this version does.
-    pub fn of_apt(version: &str) -> Self {
-        if deb::compare(version, "2.7.2").is_lt() {
-            Self::BelowCandidate
-        } else {
-            Self::WithCandidate
-        }
-    }
-
-    fn covers(self, missing: &Missing<'_>) -> bool {
-        let suites = missing.security_suites;
-        suites.below_candidate == InSuite::Listed
-            || (self == Self::WithCandidate && suites.of_candidate == InSuite::Listed)
-    }
-}
-
-/// The host's side of an overlay.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostSide {
-    /// What decides about phasing.
-    pub machine: Machine,
-    /// Which apt decides.
-    pub security_exception: SecurityException,
-}
-
 /// The state of a missing update on a host. A hold comes before phasing, phasing before what a simulation said, as each
 /// explains the next.
 pub fn overlay(
@@ -141,7 +105,8 @@ pub fn phasing_of(missing: &Missing<'_>, settings: &Settings, host: &HostSide) -
         source_version,
         ..
     } = missing.candidate;
-    if percent >= 100 || settings.phase_policy || host.security_exception.covers(missing) {
+    let keeps_back = host.rules.phasing == PhasingRule::ByKeeping && !settings.phase_policy;
+    if percent >= 100 || !keeps_back || is_excepted(missing, host.rules.security_exception) {
         return None;
     }
     Some(Phased {
@@ -150,4 +115,11 @@ pub fn phasing_of(missing: &Missing<'_>, settings: &Settings, host: &HostSide) -
             .machine
             .decide(settings.phased, percent, source, source_version),
     })
+}
+
+/// Whether apt takes it for a security update, which phasing never holds back.
+pub(super) fn is_excepted(missing: &Missing<'_>, exception: SecurityException) -> bool {
+    let suites = missing.security_suites;
+    suites.below_candidate == InSuite::Listed
+        || (exception == SecurityException::WithCandidate && suites.of_candidate == InSuite::Listed)
 }

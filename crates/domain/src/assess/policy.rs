@@ -5,7 +5,7 @@ use super::architecture::ArchitecturePattern;
 use super::expression::ExpressionError;
 use super::matcher::Matcher;
 use super::pattern::Pattern;
-use super::phasing::{Decision, Machine};
+use super::rules::{AptRules, HostSide, PhasingRule, SourceVersionPins};
 use crate::catalog::listing::{Listing, ListingNo};
 use crate::catalog::release::Automatic;
 use crate::host::channels::{ChannelConfig, PhasedChoice, Pin, PinPriority};
@@ -62,7 +62,7 @@ pub enum VersionReason {
     Listing(ListingNo),
     /// It is installed and no listing is worth more.
     Installed,
-    /// It is being phased in, this host is not in yet, and `APT::Get::Phase-Policy` lowers it to 1.
+    /// It is being phased in and has not reached this host, whose apt or `APT::Get::Phase-Policy` lowers it to 1.
     Phasing,
 }
 
@@ -214,7 +214,9 @@ pub struct Policy {
     package_pins: Vec<PackagePin>,
     idle: Vec<PinNo>,
     problems: Vec<PolicyProblem>,
-    phasing: Option<Phasing>,
+    host: HostSide,
+    phased: PhasedChoice,
+    phase_policy: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -234,13 +236,6 @@ pub(super) enum Security {
     No,
 }
 
-/// `APT::Get::Phase-Policy` is on.
-#[derive(Clone, Debug)]
-struct Phasing {
-    choice: PhasedChoice,
-    machine: Machine,
-}
-
 impl Policy {
     /// Works out the priorities of `listings`, which stand in apt's order of index files.
     pub fn new(config: &ChannelConfig, listings: &[Listing]) -> Self {
@@ -255,7 +250,9 @@ impl Policy {
             package_pins: Vec::new(),
             idle: Vec::new(),
             problems: Vec::new(),
-            phasing: None,
+            host: HostSide::default(),
+            phased: config.settings.phased,
+            phase_policy: config.settings.phase_policy,
         };
         let mut general = Vec::new();
         if let Some(text) = config
@@ -273,11 +270,16 @@ impl Policy {
         policy
     }
 
-    /// The same policy where `APT::Get::Phase-Policy` is on (and in apt 2.2, which always works so): a version that is
-    /// being phased in and has not reached this host is worth 1 at most.
-    pub fn with_phase_policy(mut self, choice: PhasedChoice, machine: Machine) -> Self {
-        self.phasing = Some(Phasing { choice, machine });
+    /// The same policy on a certain host: as its apt follows it. Without this the newest apt's rules hold, and phasing
+    /// lowers no priority as no machine-id is known.
+    pub fn on(mut self, host: HostSide) -> Self {
+        self.host = host;
         self
+    }
+
+    /// The host it was made for.
+    pub fn host(&self) -> &HostSide {
+        &self.host
     }
 
     /// The priority of a listing; nothing for a number that is none of its listings.
@@ -315,6 +317,15 @@ impl Policy {
         } else {
             architecture
         }
+    }
+
+    fn understands(&self, matcher: &Matcher) -> bool {
+        !matches!(matcher, Matcher::SourceVersion(_))
+            || self.host.rules.source_version_pins == SourceVersionPins::Followed
+    }
+
+    pub(super) fn rules(&self) -> AptRules {
+        self.host.rules
     }
 
     pub(super) fn security(&self, number: ListingNo) -> Security {
@@ -355,13 +366,19 @@ impl Policy {
         I: Iterator<Item = ListingNo> + Clone,
     {
         let priority = self.unphased_version(pins, architecture, facts);
-        if priority.value > 1 && self.is_phased_out(facts) {
-            return VersionPriority {
+        let is_lowered = match self.host.rules.phasing {
+            PhasingRule::Ignored => false,
+            PhasingRule::ByPriority => self.is_phased_out(facts),
+            PhasingRule::ByKeeping => self.phase_policy && priority.value > 1 && self.is_phased_out(facts),
+        };
+        if is_lowered {
+            VersionPriority {
                 value: 1,
                 reason: VersionReason::Phasing,
-            };
+            }
+        } else {
+            priority
         }
-        priority
     }
 
     fn unphased_version<I>(
@@ -403,15 +420,12 @@ impl Policy {
     }
 
     fn is_phased_out<I>(&self, facts: &VersionFacts<'_, I>) -> bool {
-        self.phasing.as_ref().is_some_and(|phasing| {
-            let decision = phasing.machine.decide(
-                phasing.choice,
-                facts.phased_percent,
-                facts.source,
-                facts.source_version,
-            );
-            matches!(decision, Decision::Excluded { .. } | Decision::NeverChosen)
-        })
+        let (percent, source) = (facts.phased_percent, facts.source);
+        let decision = self
+            .host
+            .machine
+            .decide(self.phased, percent, source, facts.source_version);
+        decision.is_excluded()
     }
 
     fn default_release(&mut self, text: &str, listings: &[Listing]) -> Option<GeneralPin> {
@@ -445,7 +459,7 @@ impl Policy {
             PinPriority::Never => NEVER,
             PinPriority::Value(value) => value.max(NEVER + 1),
         };
-        let is_for_versions = matches!(matcher, Matcher::Version(_));
+        let is_for_versions = matcher.is_for_versions();
         let by_listing: Vec<bool> = listings
             .iter()
             .map(|listing| matcher.matches_listing(listing))
@@ -561,7 +575,8 @@ impl PinsOfPackage<'_> {
             };
             let in_listing = |no: ListingNo| pin.listings.get(usize::from(no.0)) == Some(&true);
             is_named
-                && (pin.matcher.matches_version(facts.version)
+                && policy.understands(&pin.matcher)
+                && (pin.matcher.matches_version(facts.version, facts.source_version)
                     || (facts.standing == Standing::Installed && pin.status)
                     || facts.listings.clone().any(in_listing))
         });

@@ -3,6 +3,7 @@
 //! [`super::overlay`].
 
 use super::policy::{DOWNGRADE, PinsOfPackage, Policy, Security, Standing, VersionFacts, VersionPriority};
+use super::rules::SameBuild;
 use crate::catalog::listing::ListingNo;
 use crate::catalog::offer::Offer;
 use crate::catalog::update::{Classification, Publisher, UpdateId};
@@ -91,7 +92,8 @@ pub struct Candidate<'index> {
     pub listings: Vec<ListingNo>,
     /// Digest of the package file, from the first listing that gives one.
     pub sha256: Option<Sha256Digest>,
-    /// Whether the listings agree about the digest; an update about which they do not is not to be trusted.
+    /// Whether all listings of this version agree about the digest; where they do not, one of them is a rebuild or
+    /// worse, and nothing is approved before someone has looked.
     pub digests: Digests,
     /// `Phased-Update-Percentage`, 0 to 100.
     pub phased_percent: u8,
@@ -99,7 +101,7 @@ pub struct Candidate<'index> {
     pub fingerprint: BuildFingerprint,
 }
 
-/// Whether all listings of a build name one file.
+/// Whether all listings of a version name one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Digests {
     /// One digest, or none.
@@ -154,6 +156,7 @@ pub(super) struct Versions<'a, 'index> {
     offers: Vec<Offer<'index>>,
     /// For each offer the version it belongs to, by [`Version::id`].
     owners: Vec<u32>,
+    same_build: SameBuild,
 }
 
 /// One version, offered, installed or both.
@@ -165,6 +168,7 @@ pub(super) struct Version<'a> {
     source_version: &'a str,
     kind: Kind,
     fingerprint: BuildFingerprint,
+    sha256: Option<Sha256Digest>,
     phased_percent: u8,
     pub(super) standing: Standing,
 }
@@ -202,6 +206,7 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
             source_version: &package.source_version,
             kind: Kind::of(&package.architecture),
             fingerprint: package.fingerprint,
+            sha256: None,
             phased_percent: 100,
             standing: Standing::Installed,
         });
@@ -225,12 +230,14 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
             Vec::with_capacity(offers.len() + 1),
             Vec::with_capacity(offers.len()),
         );
+        let same_build = policy.rules().same_build;
         let mut versions = Self {
             name,
             architecture,
             list,
             offers,
             owners,
+            same_build,
         };
         for number in 0..versions.offers.len() {
             let offer = versions.offers[number];
@@ -241,6 +248,7 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
                 source_version: offer.source_version,
                 kind: Kind::of(offer.architecture),
                 fingerprint: offer.fingerprint,
+                sha256: offer.sha256,
                 phased_percent: offer.phased_percent,
                 standing: Standing::Offered,
             });
@@ -262,7 +270,7 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
                     place = position;
                     break;
                 }
-                Ordering::Equal if known.is_same_build(&new) => {
+                Ordering::Equal if known.is_same_build(&new, self.same_build) => {
                     known.merge(&new);
                     return known.id;
                 }
@@ -344,11 +352,20 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
 
     /// An offered version as a candidate; nothing for one that is only installed.
     pub(super) fn as_candidate(&self, version: &Version<'_>) -> Option<Candidate<'index>> {
-        let mut offers = self.offers_of(version);
+        let offers = self.offers_of(version);
         let first = offers.clone().next()?;
         let listings = offers.clone().map(|offer| offer.listing).collect();
-        let sha256 = offers.clone().find_map(|offer| offer.sha256);
-        let differs = offers.any(|offer| offer.sha256.is_some() && offer.sha256 != sha256);
+        let sha256 = offers.into_iter().find_map(|offer| offer.sha256);
+        let is_namesake = |offer: &&Offer<'_>| {
+            offer.version == first.version
+                && offer.architecture == first.architecture
+                && offer.sha256.is_some()
+        };
+        let differs = self
+            .offers
+            .iter()
+            .filter(is_namesake)
+            .any(|offer| offer.sha256 != sha256);
         Some(Candidate {
             architecture: first.architecture,
             version: first.version,
@@ -433,8 +450,12 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
 }
 
 impl Version<'_> {
-    fn is_same_build(&self, other: &Self) -> bool {
-        self.kind == other.kind && self.fingerprint.is_same_build(other.fingerprint)
+    fn is_same_build(&self, other: &Self, rule: SameBuild) -> bool {
+        let is_same_file = match (rule, self.sha256, other.sha256) {
+            (SameBuild::ByDigest, Some(one), Some(other)) => one == other,
+            (SameBuild::ByDigest | SameBuild::BySize, ..) => true,
+        };
+        self.kind == other.kind && self.fingerprint.is_same_build(other.fingerprint) && is_same_file
     }
 
     /// The first stanza gives a version its facts; a size that it lacks and a phasing below 100 come from later ones.

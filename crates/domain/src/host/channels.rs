@@ -144,6 +144,8 @@ pub struct Pin {
 pub enum PinMatcher {
     /// `version`: a version, a prefix with `*`, a glob or a /regular expression/.
     Version(String),
+    /// `source-version`: the same of the source package's version (apt 2.9.9 and later).
+    SourceVersion(String),
     /// `release`: the text after the word, such as `a=stable, o=Debian`.
     Release(String),
     /// `origin`: a host name, quoted or not.
