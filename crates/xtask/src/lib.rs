@@ -6,7 +6,9 @@
     reason = "a chore's whole output is for the person who started it"
 )]
 
+pub mod bench;
 pub mod command;
+pub mod fuzz;
 pub mod metadata;
 pub mod mutants;
 pub mod suite;

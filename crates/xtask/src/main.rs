@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use xtask::{mutants, suite, tidy, tree};
+use xtask::{bench, fuzz, mutants, suite, tidy, tree};
 
 #[derive(Parser)]
 #[command(about = "The project's own chores")]
@@ -19,6 +19,13 @@ enum Chore {
     Test(suite::Options),
     /// Breaks the product on purpose, once for each row of mutants/*.toml, and demands that the named test turns red.
     Mutants(mutants::Options),
+    /// Every parser of foreign bytes under libFuzzer.
+    Fuzz(fuzz::Options),
+    /// Ours / peer / ratio, written to docs/bench.md.
+    Bench(bench::Options),
+    /// Runs a command and prints what it cost; `bench` starts itself so.
+    #[command(hide = true)]
+    Measure { words: Vec<String> },
 }
 
 fn main() -> ExitCode {
@@ -26,6 +33,9 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(&tree),
         Chore::Test(options) => suite::run(&tree, &options),
         Chore::Mutants(options) => mutants::run(&tree, &options),
+        Chore::Fuzz(options) => fuzz::run(&tree, &options),
+        Chore::Bench(options) => bench::run(&tree, &options),
+        Chore::Measure { words } => bench::measure_child(&words),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

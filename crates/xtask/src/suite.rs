@@ -4,12 +4,15 @@
 mod output;
 
 use crate::tree::Tree;
-use crate::{command, tidy};
+use crate::{command, fuzz, tidy};
 use anyhow::{Context, Result, ensure};
 use output::{Reader, Show};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
+
+/// How long each fuzz target runs as a part of the tests. Long runs are made by hand, see docs/fuzzing.md.
+const FUZZ_SECONDS: u32 = 10;
 
 /// What to run.
 #[derive(clap::Args)]
@@ -45,6 +48,14 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         !is_ci || left_out == 0,
         "CI=true, and {left_out} tests did not run"
     );
+    if is_ci {
+        let options = fuzz::Options {
+            seconds: FUZZ_SECONDS,
+            only: None,
+            note: false,
+        };
+        fuzz::run(tree, &options)?;
+    }
     Ok(())
 }
 

@@ -8,20 +8,19 @@ use std::process::Command;
 
 /// rustfmt would change nothing.
 pub fn format(tree: &Tree) -> Result<Outcome> {
-    let output = Command::new("cargo")
-        .args(["fmt", "--all", "--", "--check", "-l"])
-        .current_dir(tree.root())
-        .output()
-        .context("start cargo fmt")?;
-    let files: Vec<String> = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .map(String::from)
-        .collect();
-    if !output.status.success() && files.is_empty() {
-        return Ok(Outcome::Broken(vec![command::last_lines(
-            &String::from_utf8_lossy(&output.stderr),
-            20,
-        )]));
+    let mut files = Vec::new();
+    for words in [["--all"].as_slice(), &["--manifest-path", "fuzz/Cargo.toml"]] {
+        let output = Command::new("cargo")
+            .arg("fmt")
+            .args(words)
+            .args(["--", "--check", "-l"])
+            .current_dir(tree.root())
+            .output()
+            .context("start cargo fmt")?;
+        files.extend(String::from_utf8_lossy(&output.stdout).lines().map(String::from));
+        if !output.status.success() && files.is_empty() {
+            files.push(command::last_lines(&String::from_utf8_lossy(&output.stderr), 20));
+        }
     }
     Ok(Outcome::of(files, "rustfmt"))
 }

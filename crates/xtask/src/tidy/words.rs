@@ -24,7 +24,7 @@ const REGISTRIES: [&str; 13] = [
 ];
 
 /// Files in which cargo itself writes the registry's name.
-const EXEMPT: [&str; 2] = ["Cargo.lock", "fuzz/Cargo.lock"];
+const EXEMPT: [&str; 1] = ["Cargo.lock"];
 
 /// No file names a registry's host or a path of this machine.
 pub fn foreign(tree: &Tree) -> Outcome {

@@ -1,0 +1,130 @@
+//! `cargo xtask bench`: what the project promises about speed and memory, measured against the tools that people use today, in
+//! one run on one machine, interleaved, as medians. The table goes to the terminal and to docs/bench.md; the README quotes it.
+
+mod index;
+mod measure;
+mod report;
+mod rounds;
+mod scan;
+mod versions;
+
+use crate::command;
+use crate::tree::Tree;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+pub use measure::{Figures, measure_child};
+pub use report::{Reach, Row, Side};
+
+/// What to measure.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Only rows whose name contains this; docs/bench.md is not written then.
+    #[arg(long)]
+    only: Option<String>,
+    /// Repeats of each side of a row; the median counts.
+    #[arg(long, default_value_t = 15)]
+    repeats: usize,
+}
+
+/// What every row needs to know.
+pub struct Bench<'a> {
+    /// The checkout.
+    pub tree: &'a Tree,
+    /// The release build of the scanner.
+    pub scanner: PathBuf,
+    /// A folder of this run's own.
+    pub folder: PathBuf,
+    /// Repeats of each side.
+    pub repeats: usize,
+}
+
+/// One row or several, under the name that `--only` selects by.
+type Measurement = (&'static str, fn(&Bench<'_>) -> Result<Vec<Row>>);
+
+const MEASUREMENTS: [Measurement; 3] = [
+    ("scan", scan::rows),
+    ("index", index::rows),
+    ("versions", versions::rows),
+];
+
+/// Measures, prints the table, and writes it to docs/bench.md unless only some rows were asked for. A reach that was missed
+/// is said in the table and is no failure of this command: it depends on the machine.
+pub fn run(tree: &Tree, options: &Options) -> Result<()> {
+    ensure!(options.repeats > 0, "a median needs at least one repeat");
+    let bench = prepare(tree, options.repeats)?;
+    let mut rows = Vec::new();
+    for (name, measure) in MEASUREMENTS {
+        if options
+            .only
+            .as_ref()
+            .is_none_or(|part| name.contains(part.as_str()))
+        {
+            println!("measuring {name} ...");
+            rows.extend(measure(&bench).with_context(|| format!("measure {name}"))?);
+        }
+    }
+    let page = report::page(tree, &rows, options.repeats)?;
+    println!("\n{page}");
+    if options.only.is_none() {
+        fs::write(tree.root().join("docs/bench.md"), page).context("write docs/bench.md")?;
+    }
+    Ok(())
+}
+
+fn prepare(tree: &Tree, repeats: usize) -> Result<Bench<'_>> {
+    println!("building the release");
+    command::run(
+        Command::new("cargo")
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--locked",
+                "-p",
+                "cli",
+                "--bin",
+                "patchyard",
+            ])
+            .current_dir(tree.root()),
+    )?;
+    let folder = tree.root().join("target/bench");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("empty {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    Ok(Bench {
+        tree,
+        scanner: tree.root().join("target/release/patchyard"),
+        folder,
+        repeats,
+    })
+}
+
+/// Builds a bench of a crate as a release, and gives the path of its program.
+fn bench_program(bench: &Bench<'_>, package: &str, name: &str) -> Result<String> {
+    let printed = command::output(
+        Command::new("cargo")
+            .args([
+                "bench",
+                "--quiet",
+                "--no-run",
+                "--locked",
+                "--message-format=json",
+                "-p",
+                package,
+                "--bench",
+                name,
+            ])
+            .current_dir(bench.tree.root()),
+    )?;
+    let messages = printed
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut executables = messages.filter_map(|message| message["executable"].as_str().map(String::from));
+    executables
+        .next_back()
+        .with_context(|| format!("cargo built no bench {name} of {package}"))
+}

@@ -1,0 +1,130 @@
+//! One program run once: wall time, CPU time and peak memory, as the kernel counts them for the process and its children. The
+//! program is started by a small process of its own, whose children then are that program alone.
+
+use crate::command;
+use anyhow::{Context, Result, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// What one run cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// Wall time in seconds.
+    pub wall: f64,
+    /// User and system time in seconds.
+    pub cpu: f64,
+    /// Peak of resident memory in MiB.
+    pub peak_mib: f64,
+}
+
+impl Figures {
+    /// Each figure's median over several runs; nothing for no run.
+    pub fn median(runs: &[Self]) -> Option<Self> {
+        let middle = |figure: fn(&Self) -> f64| {
+            let mut figures: Vec<f64> = runs.iter().map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            let upper = *figures.get(figures.len() / 2)?;
+            let lower = figures[(figures.len() - 1) / 2];
+            Some(f64::midpoint(lower, upper))
+        };
+        Some(Self {
+            wall: middle(|run| run.wall)?,
+            cpu: middle(|run| run.cpu)?,
+            peak_mib: middle(|run| run.peak_mib)?,
+        })
+    }
+
+    /// Reads wall seconds, CPU seconds and peak KiB, separated by tabs, as `measure_child` and the project's benches print them.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut fields = text.split('\t').map(|field| field.trim().parse::<f64>());
+        let mut next = || {
+            fields
+                .next()
+                .and_then(Result::ok)
+                .with_context(|| format!("read figures from {text:?}"))
+        };
+        Ok(Self {
+            wall: next()?,
+            cpu: next()?,
+            peak_mib: next()? / 1024.0,
+        })
+    }
+}
+
+/// Runs a command once, its output thrown away, and gives what it cost. It must succeed.
+pub fn measure(command: &Command) -> Result<Figures> {
+    let name = command::shown(command);
+    let this = std::env::current_exe().context("find this program")?;
+    let mut measured = Command::new(this);
+    measured
+        .args(["measure", "--"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (variable, value) in command.get_envs() {
+        match value {
+            Some(value) => measured.env(variable, value),
+            None => measured.env_remove(variable),
+        };
+    }
+    let printed = command::output(&mut measured).with_context(|| format!("measure `{name}`"))?;
+    Figures::parse(&printed)
+}
+
+/// The small process: runs the words as a command and prints what it cost.
+pub fn measure_child(words: &[String]) -> Result<()> {
+    let (program, arguments) = words.split_first().context("nothing to measure")?;
+    let started = Instant::now();
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .with_context(|| format!("start {program}"))?;
+    let wall = started.elapsed().as_secs_f64();
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{program} ended with {}: {}",
+        output.status,
+        command::last_lines(&said, 10)
+    );
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("ask the kernel what it cost")?;
+    let cpu = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    println!("{wall:.6}\t{:.6}\t{}", cpu as f64 / 1e6, usage.max_rss());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_ignores_the_odd_one_out() {
+        let run = |wall| Figures {
+            wall,
+            ..Figures::default()
+        };
+        let median = |runs: &[Figures]| Figures::median(runs).map(|figures| figures.wall);
+        assert_eq!(median(&[run(0.3), run(90.0), run(0.1)]), Some(0.3));
+        assert_eq!(median(&[run(1.0), run(2.0)]), Some(1.5));
+        assert_eq!(median(&[]), None);
+    }
+
+    #[test]
+    fn figures_are_read_back() {
+        let figures =
+            Figures::parse("0.5\t0.25\t2048\t63,440 packages").expect("four fields, three of them figures");
+        assert_eq!(
+            figures,
+            Figures {
+                wall: 0.5,
+                cpu: 0.25,
+                peak_mib: 2.0
+            }
+        );
+        Figures::parse("0.5\t0.25").expect_err("a figure is missing");
+    }
+}
