@@ -62,6 +62,9 @@ pub enum Suites {
     Release,
     /// Release, -updates and -security.
     WithUpdates,
+    /// The same, but foreign architectures from the release suite alone: mirrors were seen whose foreign indexes of
+    /// the other suites were not those that the Release file names.
+    ForeignInReleaseOnly,
 }
 
 /// The folder that keeps what is dear to make.
@@ -101,18 +104,26 @@ pub fn addresses() -> Result<Addresses, LabMissing> {
 pub fn stanzas(addresses: &Addresses, suite: &str, suites: Suites) -> String {
     let Addresses { release, security } = addresses;
     let common = format!("Components: main\nSigned-By: {DEBIAN_KEYS}\n");
+    let stanza = |uri: &str, suite: &str, more: &str| {
+        format!("Types: deb\nURIs: {uri}\nSuites: {suite}\n{more}{common}\n")
+    };
     match suites {
-        Suites::Release => format!("Types: deb\nURIs: {release}\nSuites: {suite}\n{common}"),
-        Suites::WithUpdates => format!(
-            "Types: deb\nURIs: {release}\nSuites: {suite} {suite}-updates\n{common}\nTypes: deb\nURIs: \
-             {security}\nSuites: {suite}-security\n{common}"
-        ),
+        Suites::Release => stanza(release, suite, ""),
+        Suites::WithUpdates => {
+            stanza(release, &format!("{suite} {suite}-updates"), "")
+                + &stanza(security, &format!("{suite}-security"), "")
+        }
+        Suites::ForeignInReleaseOnly => {
+            let native = "Architectures: amd64\n";
+            let updates = stanza(release, &format!("{suite}-updates"), native);
+            stanza(release, suite, "") + &updates + &stanza(security, &format!("{suite}-security"), native)
+        }
     }
 }
 
-/// A host tree without packages, with Debian's keys, the sources of that suite (release, -updates, -security) and
-/// this machine's settings for archive access.
-pub fn debian_tree(suite: &str) -> Result<HostTree, LabMissing> {
+/// An amd64 host tree without packages, with those foreign architectures, Debian's keys, the sources of that suite
+/// (release, -updates, -security) and this machine's settings for archive access.
+pub fn debian_tree(suite: &str, foreign: &[&str]) -> Result<HostTree, LabMissing> {
     let keys = fs::read(DEBIAN_KEYS).map_err(|_| LabMissing::Tool {
         package: "debian-archive-keyring",
     })?;
@@ -121,20 +132,26 @@ pub fn debian_tree(suite: &str) -> Result<HostTree, LabMissing> {
         "bookworm" => "12",
         _ => "13",
     };
-    Ok(HostTree::new()
+    let suites = if foreign.is_empty() {
+        Suites::WithUpdates
+    } else {
+        Suites::ForeignInReleaseOnly
+    };
+    let tree = foreign
+        .iter()
+        .fold(HostTree::new(), |tree, name| tree.foreign(name));
+    Ok(tree
         .os("debian", version, suite)
         .key(DEBIAN_KEYS, &keys)
         .apt_conf("90machine", &machine_settings())
-        .stanza("debian", &stanzas(&addresses()?, suite, Suites::WithUpdates)))
+        .stanza("debian", &stanzas(&addresses()?, suite, suites)))
 }
 
 /// The folder of real package lists of a suite, its -updates and its -security, as apt fetches them for amd64 (and
 /// the foreign architectures named): a file tree by [`debian_tree`] whose `var/lib/apt/lists` is filled.
 pub fn lists(suite: &str, foreign: &[&str]) -> Result<PathBuf, LabMissing> {
     let name = [&[suite], foreign].concat().join("-");
-    let tree = foreign
-        .iter()
-        .fold(debian_tree(suite)?, |tree, name| tree.foreign(name));
+    let tree = debian_tree(suite, foreign)?;
     made_once(
         &cache().join("lists").join(&name),
         &format!("the package lists of {name}"),

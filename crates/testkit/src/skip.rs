@@ -14,6 +14,12 @@ pub fn skip(why: &dyn std::fmt::Display) {
     }
 }
 
+/// As [`skip`], with the whole chain of causes.
+pub fn skip_for(missing: &dyn std::error::Error) {
+    let causes = std::iter::successors(Some(missing), |error| error.source()).map(ToString::to_string);
+    skip(&causes.collect::<Vec<_>>().join(": "));
+}
+
 /// The folder of shared test data (environment variable `PATCHYARD_SHARED`), or a skip.
 pub fn shared_data() -> Option<PathBuf> {
     let shared = std::env::var_os("PATCHYARD_SHARED")
