@@ -7,11 +7,13 @@ use crate::problem::Problem;
 use crate::sources_list::Architectures;
 use crate::tree::{OpenTreeError, Tree};
 use crate::{apt_conf, dpkg_status, facts, preferences, sources_list};
+use domain::assess::phasing::InChroot;
 use domain::host::channels::{ChannelConfig, PhasedChoice, Settings};
 use domain::host::facts::Facts;
 use domain::host::inventory::Inventory;
 use domain::version::deb;
 use std::cmp::Ordering;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,12 +29,17 @@ pub struct Host {
     /// The folder of apt's package lists (`Dir::State::lists`), as seen from outside the tree, links resolved
     /// inside it. It need not exist.
     pub lists: PathBuf,
+    /// The folder of dpkg's status (`/var/lib/dpkg`), as seen from inside the tree.
+    pub dpkg: String,
     /// The keys with which it trusts its sources.
     pub keys: HostKeys,
     /// All of its apt settings, for those that matter only when something is fetched (proxies, time limits).
     pub apt_conf: AptConf,
     /// The tree that it was read from.
     pub tree: Arc<Tree>,
+    /// Whether apt on it would see itself in a chroot, where phasing does not count. A file tree is judged as the
+    /// system that it is an image of.
+    pub in_chroot: InChroot,
     /// What is wrong with its files.
     pub problems: Vec<Problem>,
 }
@@ -57,17 +64,17 @@ pub enum Reproducible {
 }
 
 impl ReadOptions {
-    /// What apt would find in this process's environment. Right for the running system; for another tree the
-    /// default is, since the environment is not that host's.
-    pub fn from_environment() -> Self {
-        let apt_config = std::env::var("APT_CONFIG").ok().filter(|path| !path.is_empty());
-        let is_set = std::env::var_os("SOURCE_DATE_EPOCH").is_some();
+    /// What apt would find in an environment; `variable` looks a name up. Right for the running system; for
+    /// another tree the default is, since the environment is not that host's.
+    pub fn for_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let apt_config = variable("APT_CONFIG").filter(|path| !path.is_empty());
+        let is_reproducible = variable("SOURCE_DATE_EPOCH").is_some();
         Self {
             conf: ConfOptions {
                 apt_config,
                 overrides: Vec::new(),
             },
-            reproducible: if is_set {
+            reproducible: if is_reproducible {
                 Reproducible::Yes
             } else {
                 Reproducible::No
@@ -136,9 +143,14 @@ pub fn read(root: &Path, options: ReadOptions) -> Result<Host, HostError> {
         facts: facts::read(&tree, &apt_conf),
         inventory,
         channel_config,
+        dpkg: status
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder)
+            .to_owned(),
         lists: tree.outside(&apt_conf.folder("Dir::State::lists")),
         keys,
         apt_conf,
+        in_chroot: in_chroot(&tree),
         tree,
         problems,
     })
@@ -158,6 +170,16 @@ impl Host {
             max_seconds: seconds("Acquire::Max-ValidTime", 0),
             max_future_seconds: seconds("Acquire::Max-FutureTime", 10),
         }
+    }
+}
+
+/// As ischroot(1) decides it: the first process has another root than this one. Only root may look; what cannot be
+/// seen is taken for a system of its own, as an upgrade by root would find it.
+fn in_chroot(tree: &Tree) -> InChroot {
+    let root = |path| std::fs::metadata(path).map(|facts| (facts.dev(), facts.ino()));
+    match (tree.is_live(), root("/proc/1/root"), root("/")) {
+        (true, Ok(first), Ok(own)) if first != own => InChroot::Yes,
+        _ => InChroot::No,
     }
 }
 

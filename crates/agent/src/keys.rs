@@ -41,13 +41,16 @@ pub enum KeyProblem {
     },
 }
 
+/// A named file's bytes, or why there are none.
+type ReadKeys = Result<Arc<[u8]>, KeyProblem>;
+
 /// The keys of a host, each file read once, when first asked for.
 #[derive(Debug)]
 pub struct HostKeys {
     tree: Arc<Tree>,
     common: Vec<KeyFile>,
     common_folder: String,
-    named: Mutex<BTreeMap<String, Result<Arc<[u8]>, KeyProblem>>>,
+    named: Mutex<BTreeMap<String, ReadKeys>>,
 }
 
 impl HostKeys {

@@ -5,6 +5,7 @@
 pub mod apt_conf;
 mod config_dir;
 pub mod dpkg_status;
+pub mod effects;
 mod facts;
 pub mod host;
 pub mod keys;
@@ -12,4 +13,5 @@ pub mod preferences;
 pub mod problem;
 pub mod sources_list;
 pub mod tree;
+pub mod updaters;
 mod words;

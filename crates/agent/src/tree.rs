@@ -156,6 +156,31 @@ impl Tree {
 
     /// All bytes of a regular file of at most `limit_bytes`.
     pub fn read(&self, path: &str, limit_bytes: u64) -> Result<Vec<u8>, ReadError> {
+        let file = self.open_file(path)?;
+        let failed = |source| ReadError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let size = file.metadata().map_err(failed)?.len();
+        let too_large = || ReadError::TooLarge {
+            path: path.to_owned(),
+            limit_bytes,
+        };
+        if size > limit_bytes {
+            return Err(too_large());
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
+        file.take(limit_bytes.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        if bytes.len() as u64 > limit_bytes {
+            return Err(too_large());
+        }
+        Ok(bytes)
+    }
+
+    /// A regular file, open for reading.
+    pub fn open_file(&self, path: &str) -> Result<File, ReadError> {
         let expected = "a regular file";
         match self.kind(path)? {
             Some(Kind::File) => {}
@@ -177,32 +202,13 @@ impl Tree {
             .open_at(path, flags)
             .map_err(|errno| ReadError::from_errno(path, errno))?;
         let stat = rustix::fs::fstat(&fd).map_err(|errno| ReadError::from_errno(path, errno))?;
-        if !FileType::from_raw_mode(stat.st_mode).is_file() {
-            return Err(ReadError::WrongKind {
+        match FileType::from_raw_mode(stat.st_mode).is_file() {
+            true => Ok(File::from(fd)),
+            false => Err(ReadError::WrongKind {
                 path: path.to_owned(),
                 expected,
-            });
+            }),
         }
-        let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let too_large = || ReadError::TooLarge {
-            path: path.to_owned(),
-            limit_bytes,
-        };
-        if size > limit_bytes {
-            return Err(too_large());
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
-        File::from(fd)
-            .take(limit_bytes.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .map_err(|source| ReadError::Io {
-                path: path.to_owned(),
-                source,
-            })?;
-        if bytes.len() as u64 > limit_bytes {
-            return Err(too_large());
-        }
-        Ok(bytes)
     }
 
     /// What stands at `path`, links followed; `None` if nothing does.

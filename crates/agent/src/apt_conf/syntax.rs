@@ -133,8 +133,8 @@ impl Parser<'_> {
         if mark == b'{' {
             self.enter(&std::mem::take(&mut tag))?;
         }
-        if tag.starts_with('#') {
-            self.directive(&tag[1..], word.as_deref().unwrap_or_default(), line_number)?;
+        if let Some(directive) = tag.strip_prefix('#') {
+            self.directive(directive, word.as_deref().unwrap_or_default(), line_number)?;
         } else if let Some(word) = word {
             if tag.is_empty() && word == "#clear" {
                 return Err(SyntaxError::ClearWithoutName);

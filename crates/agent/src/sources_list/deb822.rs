@@ -188,12 +188,8 @@ fn note_unknown(file: &str, stanza: &Stanza<'_>, problems: &mut Vec<Problem>) {
                 .is_some_and(|start| start.eq_ignore_ascii_case(b"x-"))
     };
     for field in stanza.fields().filter(|field| !is_known(field)) {
-        let shown = String::from_utf8_lossy(name(&field));
+        let shown = String::from_utf8_lossy(field.name);
         let what = format!("the field {shown} is not known; it is ignored");
         problems.push(Problem::new(file, field.line, Effect::Noted, what));
     }
-}
-
-fn name<'file>(field: &Field<'file>) -> &'file [u8] {
-    field.name.as_ref()
 }
