@@ -183,7 +183,8 @@ fn note_unknown(file: &str, stanza: &Stanza<'_>, problems: &mut Vec<Problem>) {
     let is_known = |field: &Field<'_>| {
         FIELDS.iter().any(|(name, ..)| field.is(name))
             || OWN_FIELDS.iter().any(|name| field.is(name))
-            || name(field)
+            || field
+                .name
                 .get(..2)
                 .is_some_and(|start| start.eq_ignore_ascii_case(b"x-"))
     };
