@@ -8,4 +8,6 @@ pub mod index;
 pub mod keyring;
 pub mod openpgp;
 pub mod release;
+pub mod snapshot;
+pub mod sync;
 pub mod targets;

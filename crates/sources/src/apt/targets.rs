@@ -56,7 +56,9 @@ pub fn merge(stanzas: &[Stanza]) -> Vec<Merged<'_>> {
         };
         match sources.iter_mut().find(same) {
             Some(source) => source.stanzas.push(stanza),
-            None => sources.push(Merged { stanzas: vec![stanza] }),
+            None => sources.push(Merged {
+                stanzas: vec![stanza],
+            }),
         }
     }
     sources
@@ -66,7 +68,13 @@ pub fn merge(stanzas: &[Stanza]) -> Vec<Merged<'_>> {
 /// `pkgAcqMetaClearSig::QueueIndexes`). `has_file` says whether the Release lists a path, without extension, exactly
 /// as written. One that it lists with size 0 is a target too, although apt fetches none: it offers nothing.
 pub fn targets(stanza: &Stanza, release: &ReleaseFacts, has_file: impl Fn(&str) -> bool) -> Vec<Target> {
-    merged_targets(&Merged { stanzas: vec![stanza] }, release, has_file)
+    merged_targets(
+        &Merged {
+            stanzas: vec![stanza],
+        },
+        release,
+        has_file,
+    )
 }
 
 /// The same for all stanzas of one source; what two of them name stands where the first names it.
@@ -77,7 +85,11 @@ pub fn merged_targets(
 ) -> Vec<Target> {
     let wanted = wanted(source);
     let used = |wanted: &Wanted| wanted.is_supported(release) && has_file(&wanted.target.path);
-    wanted.into_iter().filter(used).map(|wanted| wanted.target).collect()
+    wanted
+        .into_iter()
+        .filter(used)
+        .map(|wanted| wanted.target)
+        .collect()
 }
 
 /// What is configured and not listed, of all stanzas of one source. A separate index for `all` that nobody asked for
@@ -89,7 +101,9 @@ pub fn unlisted(
 ) -> Vec<Unlisted> {
     let wanted = wanted(source);
     let is_seen = |component: &str| {
-        wanted.iter().any(|other| other.target.component == component && has_file(&other.target.path))
+        wanted
+            .iter()
+            .any(|other| other.target.component == component && has_file(&other.target.path))
     };
     let why = |target: &Target| {
         let known_architectures = &release.architectures;
@@ -110,7 +124,10 @@ pub fn unlisted(
     wanted
         .iter()
         .filter(missed)
-        .map(|wanted| Unlisted { target: wanted.target.clone(), why: why(&wanted.target) })
+        .map(|wanted| Unlisted {
+            target: wanted.target.clone(),
+            why: why(&wanted.target),
+        })
         .collect()
 }
 
@@ -134,7 +151,8 @@ impl Wanted {
         if self.origin == Origin::Named {
             return true;
         }
-        let has_all = release.architectures.is_empty() || release.architectures.iter().any(|name| name == "all");
+        let has_all =
+            release.architectures.is_empty() || release.architectures.iter().any(|name| name == "all");
         has_all && !release.no_support_for_all
     }
 }
@@ -154,11 +172,20 @@ fn wanted(source: &Merged<'_>) -> Vec<Wanted> {
 
 fn wanted_by(stanza: &Stanza) -> Vec<Wanted> {
     if stanza.is_flat() {
-        let target =
-            Target { component: String::new(), architecture: String::new(), path: "Packages".to_owned() };
-        return vec![Wanted { target, origin: Origin::Named }];
+        let target = Target {
+            component: String::new(),
+            architecture: String::new(),
+            path: "Packages".to_owned(),
+        };
+        return vec![Wanted {
+            target,
+            origin: Origin::Named,
+        }];
     }
-    let named = stanza.architectures.iter().map(|name| (name.as_str(), Origin::Named));
+    let named = stanza
+        .architectures
+        .iter()
+        .map(|name| (name.as_str(), Origin::Named));
     let implied = match stanza.architectures.iter().any(|name| name == "all") {
         true => None,
         false => Some(("all", Origin::ImpliedAll)),
@@ -168,7 +195,11 @@ fn wanted_by(stanza: &Stanza) -> Vec<Wanted> {
     for component in &stanza.components {
         for &(architecture, origin) in &architectures {
             let path = format!("{component}/binary-{architecture}/Packages");
-            let target = Target { component: component.clone(), architecture: architecture.to_owned(), path };
+            let target = Target {
+                component: component.clone(),
+                architecture: architecture.to_owned(),
+                path,
+            };
             wanted.push(Wanted { target, origin });
         }
     }

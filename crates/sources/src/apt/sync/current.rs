@@ -1,0 +1,56 @@
+//! Reading what was synced before, without a network: the bytes come from the store and are verified anew.
+
+use super::state::{Form, SourceState, Standing};
+use super::{SyncError, release::MAX_RELEASE_BYTES};
+use crate::apt::keyring::Keyring;
+use crate::apt::openpgp;
+use crate::apt::release::Release;
+use crate::apt::snapshot::Snapshot;
+use crate::apt::targets::Merged;
+use content::{Mapped, Store};
+use domain::digest::Sha256Digest;
+use jiff::Timestamp;
+
+/// Why a snapshot could not be read: the same reasons as for a sync.
+pub type CurrentError = SyncError;
+
+/// The snapshot in force of a source, or if none ever was, the stale one that was fetched last; `None` if it was never
+/// synced. Signatures are verified again at `now` with the keys that may sign the source today; whether it is still
+/// fresh is the caller's question (`super::freshness`).
+pub fn current(
+    store: &Store,
+    source: &Merged<'_>,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Result<Option<Snapshot>, CurrentError> {
+    let adopted = SourceState::load(store, source, Standing::Adopted)?;
+    let state = match adopted {
+        Some(state) => Some(state),
+        None => SourceState::load(store, source, Standing::Stale)?,
+    };
+    let Some(state) = state else { return Ok(None) };
+    let Some(bytes) = map(store, &state.release)? else {
+        return Ok(None);
+    };
+    let verified = match state.form {
+        Form::Inline => openpgp::verify_inrelease(&bytes, keyring, now)?,
+        Form::Detached { signature } => {
+            let Some(signature) = map(store, &signature)? else {
+                return Ok(None);
+            };
+            openpgp::verify_detached(&bytes, &signature, keyring, now)?
+        }
+    };
+    Ok(Some(Snapshot {
+        release: Release::parse(&verified)?,
+        signatures: verified.signatures().to_vec(),
+        release_digest: state.release,
+        indexes: state.indexes,
+    }))
+}
+
+fn map(store: &Store, digest: &Sha256Digest) -> Result<Option<Mapped>, SyncError> {
+    Ok(store
+        .map(digest)?
+        .filter(|bytes| bytes.len() as u64 <= MAX_RELEASE_BYTES))
+}

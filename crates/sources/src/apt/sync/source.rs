@@ -1,0 +1,213 @@
+//! One source from its lock to its snapshot.
+
+use super::release::{Ask, NewRelease, Offered, judge, offered};
+use super::state::{self, SourceState, Standing};
+use super::{Context, Note, Outcome, SourceRequest, SyncError, SyncOutcome, current, index};
+use crate::apt::fetch::Validators;
+use crate::apt::fetch::address::shown;
+use crate::apt::freshness::{Freshness, freshness};
+use crate::apt::snapshot::Snapshot;
+use crate::apt::targets::{Merged, merged_targets, unlisted};
+use content::store::Lock;
+use domain::host::channels::Trust;
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// How long to wait between two looks at a lock that somebody else holds.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// How often to look.
+const LOCK_LOOKS: u32 = 3000;
+
+/// Syncs one source.
+pub(super) fn sync_source(context: &Context<'_>, request: &SourceRequest<'_>) -> SyncOutcome {
+    let mut notes = Vec::new();
+    let outcome = try_sync(context, request, &mut notes).unwrap_or_else(Outcome::Failed);
+    let stanza = request.source.stanzas[0];
+    SyncOutcome {
+        uri: shown(&stanza.uri),
+        suite: stanza.suite.clone(),
+        outcome,
+        notes,
+    }
+}
+
+/// The folder in which a source's release file stands.
+pub(super) fn base_uri(source: &Merged<'_>) -> String {
+    let stanza = source.stanzas[0];
+    let slash = if stanza.uri.ends_with('/') { "" } else { "/" };
+    match (stanza.is_flat(), stanza.suite.as_str()) {
+        (true, "/") => format!("{}{slash}", stanza.uri),
+        (true, path) => format!("{}{slash}{path}", stanza.uri),
+        (false, suite) => format!("{}{slash}dists/{suite}/", stanza.uri),
+    }
+}
+
+fn try_sync(
+    context: &Context<'_>,
+    request: &SourceRequest<'_>,
+    notes: &mut Vec<Note>,
+) -> Result<Outcome, SyncError> {
+    check_config(&request.source)?;
+    let _lock = lock(context, &request.source)?;
+    let prior = SourceState::load(context.store, &request.source, Standing::Adopted)?;
+    let base = base_uri(&request.source);
+    let is_whole = |prior: &SourceState| is_usable(context, request, prior);
+    let ask = match prior.as_ref().is_some_and(is_whole) {
+        true => Ask::IfChanged,
+        false => Ask::Always,
+    };
+    let first = match offered(context, request, &base, prior.as_ref(), ask)? {
+        Offered::Unchanged { validators } => {
+            let prior = prior.expect("only what is known can be unchanged");
+            return unchanged(context, request, prior, validators);
+        }
+        Offered::New(new) => take(context, request, &base, *new, prior.as_ref(), notes),
+    };
+    match first {
+        Err(error) if error.may_be_mid_update() => {
+            notes.clear();
+            match offered(context, request, &base, prior.as_ref(), Ask::Always)? {
+                Offered::New(new) => take(context, request, &base, *new, prior.as_ref(), notes),
+                Offered::Unchanged { .. } => Err(error),
+            }
+        }
+        first => first,
+    }
+}
+
+/// What apt, or the host's administrator, refuses before anything is fetched.
+fn check_config(source: &Merged<'_>) -> Result<(), SyncError> {
+    let first = source.stanzas[0];
+    if source.stanzas.iter().any(|stanza| stanza.trust == Trust::Never) {
+        return Err(SyncError::DistrustedByHost);
+    }
+    match source
+        .stanzas
+        .iter()
+        .all(|stanza| stanza.signed_by == first.signed_by)
+    {
+        true => Ok(()),
+        false => Err(SyncError::ConflictingKeys),
+    }
+}
+
+/// Waits for the source's lock, a minute at most.
+fn lock(context: &Context<'_>, source: &Merged<'_>) -> Result<Lock, SyncError> {
+    let name = format!("apt-{}", state::key(source));
+    for _ in 0..LOCK_LOOKS {
+        if let Some(lock) = context.store.try_lock(&name)? {
+            return Ok(lock);
+        }
+        pause();
+    }
+    Err(SyncError::Busy)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a lock between processes cannot be waited for with a limit"
+)]
+fn pause() {
+    std::thread::sleep(LOCK_PAUSE);
+}
+
+/// Whether nothing but a new release file would make a sync necessary: same keys, same choice, all files here.
+fn is_usable(context: &Context<'_>, request: &SourceRequest<'_>, prior: &SourceState) -> bool {
+    let store = context.store;
+    prior.keys == request.keyring.digest()
+        && prior.wanted == state::wanted(&request.source)
+        && store.contains(&prior.release)
+        && prior.indexes.iter().all(|index| {
+            store.contains_derived(index::COMPILED, &index.digest)
+                && index
+                    .published
+                    .as_ref()
+                    .is_none_or(|published| store.contains(&published.digest))
+        })
+}
+
+fn unchanged(
+    context: &Context<'_>,
+    request: &SourceRequest<'_>,
+    prior: SourceState,
+    validators: Validators,
+) -> Result<Outcome, SyncError> {
+    let release_digest = prior.release;
+    let dates = prior.dates();
+    if prior.validators != validators {
+        SourceState { validators, ..prior }.save(context.store, &request.source, Standing::Adopted)?;
+    }
+    match freshness(&dates, &context.rules(&request.source), context.now) {
+        Freshness::Fresh { .. } => Ok(Outcome::Unchanged { release_digest }),
+        Freshness::FromTheFuture { until } => Err(SyncError::FromTheFuture { until }),
+        Freshness::Expired { since } => {
+            let known = current::current(context.store, &request.source, request.keyring, context.now)?;
+            let snapshot = known.expect("what is unchanged is known");
+            Ok(Outcome::Expired { since, snapshot })
+        }
+    }
+}
+
+/// Takes a new release: judges it, makes its indexes ready, and records it.
+fn take(
+    context: &Context<'_>,
+    request: &SourceRequest<'_>,
+    base: &str,
+    new: NewRelease,
+    prior: Option<&SourceState>,
+    notes: &mut Vec<Note>,
+) -> Result<Outcome, SyncError> {
+    let freshness = judge(context, request, &new, prior)?;
+    let (source, facts) = (&request.source, new.release.facts());
+    let is_listed = |path: &str| new.release.file(path).is_some();
+    notes.extend(unlisted(source, facts, is_listed).into_iter().map(Note::Unlisted));
+    notes.extend(other_suite(source, &new));
+    let indexes = merged_targets(source, facts, is_listed)
+        .into_iter()
+        .map(|target| index::ready(context, request, base, &new, target, notes))
+        .collect::<Result<Vec<_>, _>>()?;
+    let state = SourceState {
+        form: new.form,
+        release: new.digest,
+        validators: new.validators,
+        date: facts.date,
+        valid_until: facts.valid_until,
+        keys: request.keyring.digest(),
+        wanted: state::wanted(source),
+        adopted: whole_seconds(context.now),
+        indexes: indexes.clone(),
+    };
+    let snapshot = Snapshot {
+        release_digest: new.digest,
+        signatures: new.signatures,
+        release: new.release,
+        indexes,
+    };
+    match freshness {
+        Freshness::Expired { since } => {
+            if prior.is_none() {
+                state.save(context.store, source, Standing::Stale)?;
+            }
+            Ok(Outcome::Expired { since, snapshot })
+        }
+        Freshness::Fresh { .. } | Freshness::FromTheFuture { .. } => {
+            state.save(context.store, source, Standing::Adopted)?;
+            Ok(Outcome::Adopted(snapshot))
+        }
+    }
+}
+
+/// apt's warning about a release that is not the suite that was asked for. A flat repository has no suite to compare.
+fn other_suite(source: &Merged<'_>, new: &NewRelease) -> Option<Note> {
+    let stanza = source.stanzas[0];
+    let facts = new.release.facts();
+    let names: Vec<&String> = [&facts.suite, &facts.codename].into_iter().flatten().collect();
+    let asked = stanza.suite.trim_end_matches("/updates");
+    let is_asked = |name: &&String| ***name == stanza.suite || ***name == *asked;
+    let is_other = !stanza.is_flat() && !names.is_empty() && !names.iter().any(is_asked);
+    is_other.then(|| Note::OtherSuite { is: names[0].clone() })
+}
+
+fn whole_seconds(moment: Timestamp) -> Timestamp {
+    Timestamp::from_second(moment.as_second()).expect("a moment's own second is in range")
+}
