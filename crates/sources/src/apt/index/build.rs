@@ -153,7 +153,13 @@ impl IndexBuilder {
 
     /// Compiles whole stanzas.
     fn compile(&mut self, stanzas: &[u8]) -> Result<(), BuildError> {
-        let mut scanner = Scanner::new(stanzas);
+        // The scanner takes returns at the start of a file, and only there, for a continuation line.
+        let is_start = self.line == 1;
+        let returns = stanzas
+            .iter()
+            .take_while(|byte| !is_start && **byte == b'\r')
+            .count();
+        let mut scanner = Scanner::new(&stanzas[returns..]);
         while let Some(stanza) = scanner.next_stanza() {
             match stanza {
                 Ok(fields) => match Entry::read(fields) {
@@ -247,20 +253,20 @@ fn presentable(text: &str) -> String {
 
 /// The value of the Package field in the stanza that has this line, without any demand on its form.
 fn name_near(stanzas: &[u8], line: u32) -> &[u8] {
-    let place = memchr::memchr_iter(b'\n', stanzas)
-        .nth((line as usize).wrapping_sub(2))
-        .unwrap_or(0);
-    let start = memchr::memmem::rfind(&stanzas[..place], b"\n\n").unwrap_or(0);
-    let is_name = |line: &&[u8]| {
-        line.get(..8)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"Package:"))
-    };
-    stanzas[start..]
-        .trim_ascii_start()
-        .split(|byte| *byte == b'\n')
-        .take_while(|line| !line.is_empty())
-        .find(is_name)
-        .map_or(b"", |line| line[8..].trim_ascii())
+    let mut name = &b""[..];
+    for (text, number) in stanzas.split(|byte| *byte == b'\n').zip(1..) {
+        let text = text.trim_ascii();
+        if text.is_empty() && number > line {
+            break;
+        } else if text.is_empty() {
+            name = b"";
+        } else if let Some((b"Package:", value)) = text.split_at_checked(8)
+            && name.is_empty()
+        {
+            name = value.trim_ascii();
+        }
+    }
+    name
 }
 
 /// The buckets and slots over all names: a counting sort by bucket, which keeps file order.

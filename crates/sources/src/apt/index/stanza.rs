@@ -141,17 +141,18 @@ fn graphic<'a>(field: &'static str, value: &'a [u8]) -> Result<Option<&'a str>, 
     }
 }
 
-/// `name (version)` in two; what is not there is empty.
+/// `name (version)` in two; what is not there is empty. As libapt's `debRecordParser` has it, blanks and parentheses
+/// part the two in whatever number.
 fn split_source(value: &[u8]) -> (&[u8], &[u8]) {
-    let Some(space) = memchr::memchr(b' ', value) else {
+    let parts = |byte: &u8| matches!(byte, b' ' | b'(' | b')');
+    let Some(end) = value.iter().position(parts) else {
         return (value, b"");
     };
-    let (name, rest) = value.split_at(space);
-    let version = memchr::memchr(b'(', rest).and_then(|open| {
-        let inside = &rest[open + 1..];
-        memchr::memchr(b')', inside).map(|close| &inside[..close])
-    });
-    (name, version.unwrap_or_default())
+    let mut after = value[end..].split(parts);
+    (
+        &value[..end],
+        after.find(|word| !word.is_empty()).unwrap_or_default(),
+    )
 }
 
 /// The number at the start, as strtoull(3) reads it; none where there is no digit.

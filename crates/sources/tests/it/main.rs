@@ -1,0 +1,7 @@
+//! What the crate promises, against tools that nobody here wrote and against input that means harm.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod decompress;
+mod index;
+mod tools;
