@@ -240,7 +240,7 @@ fn architectures(
         .or_else(|| installed("apt"))
         .or_else(|| installed("dpkg"))
         .or_else(|| dpkg_status::first_architecture(tree, status))
-        .or_else(|| installed("libc6"))
+        .or_else(|| only_architecture(inventory))
         .ok_or(HostError::NoArchitecture)?;
     let barbarian = conf.list("APT::BarbarianArchitectures");
     let mut configured = conf.list("APT::Architectures");
@@ -261,6 +261,15 @@ fn architectures(
         configured: seen,
         barbarian,
     })
+}
+
+/// The architecture of all packages that have one.
+fn only_architecture(inventory: &Inventory) -> Option<String> {
+    let mut architectures = inventory.packages.iter().map(|package| &*package.architecture);
+    let first = architectures.find(|name| *name != "all")?;
+    architectures
+        .all(|name| name == first || name == "all")
+        .then(|| first.to_owned())
 }
 
 /// apt reads the keyring `trusted.gpg` by itself before its development series 2.9 only; a host without apt gets

@@ -1,0 +1,91 @@
+//! The command line: what may be said, and what it means. Doing it is for the other modules.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Keeps fleets patched, and proves it.
+#[derive(Debug, Parser)]
+#[command(name = "patchyard", version, max_term_width = 110)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what this host is missing, and why, from signed package lists. Changes nothing, needs no root.
+    Scan(ScanArgs),
+}
+
+/// How to scan.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct ScanArgs {
+    /// Assess the file tree in DIR (a chroot, a mounted image, a backup) by the sources, keys, pins and packages in it.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// Fetch the configured sources into Patchyard's own cache first, instead of using the host's own package lists.
+    #[arg(long)]
+    pub refresh: bool,
+
+    /// Ask apt itself what an upgrade would do (apt-get -s upgrade and dist-upgrade), to tell what it would keep back.
+    #[arg(long)]
+    pub simulate: bool,
+
+    /// Show security updates only.
+    #[arg(long)]
+    pub security: bool,
+
+    /// Explain one package: the chain of facts that leads to its verdict. Takes NAME or NAME:ARCHITECTURE.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["json", "security"])]
+    pub explain: Option<String>,
+
+    /// Print the whole result as JSON (schema patchyard.scan/1).
+    #[arg(long)]
+    pub json: bool,
+
+    /// Exit with a code of its own if such updates are missing, or the host could not be assessed in full.
+    #[arg(long, value_name = "WHAT")]
+    pub fail_on: Option<FailOn>,
+
+    /// Where compiled indexes and fetched files are kept [default: the user's cache folder].
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// When to colour the output.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: Colour,
+}
+
+/// What `--fail-on` watches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// A security update is missing.
+    Security,
+    /// Any update is missing.
+    Any,
+    /// Some package could not be assessed.
+    Unknown,
+}
+
+/// When output is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// If it goes to a terminal and NO_COLOR is not set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  assessed; nothing that --fail-on watches for
+  1  the scan failed; the message says what to do
+  2  the command line was wrong
+  3  --fail-on security or any: such updates are missing
+  4  --fail-on: no such update is known to be missing, but some packages were not assessed";

@@ -1,0 +1,131 @@
+//! A scan from end to end: read the host, ask its sources, judge every package, say what was found. It reads, and
+//! writes only to Patchyard's own cache.
+
+pub mod assemble;
+pub mod channels;
+pub mod findings;
+pub mod refresh;
+pub mod simulate;
+
+use crate::args::ScanArgs;
+use crate::place;
+use crate::report::{ListsOrigin, Report};
+use agent::host::{Host, ReadOptions};
+use anyhow::Context;
+use channels::Channels;
+use content::Store;
+use domain::host::channels::Settings;
+use findings::Findings;
+use jiff::Timestamp;
+use sources::apt::lists::HostLists;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Runs the scan and hands everything found to `show`.
+pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let started = Started::now();
+    let options = if args.root == Path::new("/") { ReadOptions::for_environment(crate::variable) } else { ReadOptions::default() };
+    let host = agent::host::read(&args.root, options)
+        .with_context(|| format!("read the host at {}", args.root.display()))?;
+    let (store, _scratch) = open_store(args)?;
+    let channels = if args.refresh {
+        refresh::ask(&host, &store, started.at)?
+    } else {
+        ask_own_lists(&host, &store, started.at)
+    };
+    let simulated = args.simulate.then(|| refresh::simulate(&host, &args.root, &store, &channels, args.refresh)).transpose()?;
+    let origin = if args.refresh { ListsOrigin::Refreshed } else { ListsOrigin::Host };
+    let findings = Findings::of(&host, &channels, simulated.as_ref());
+    show(&Scan { host: &host, channels: &channels, findings, simulated, origin, root: &args.root, started })
+}
+
+/// A finished scan.
+pub struct Scan<'a> {
+    /// The host as it was read.
+    pub host: &'a Host,
+    /// Its sources as they answered.
+    pub channels: &'a Channels<'a>,
+    /// What that means.
+    pub findings: Findings<'a>,
+    /// What apt said, where it was asked.
+    pub simulated: Option<simulate::Simulated>,
+    /// Whose lists were used.
+    pub origin: ListsOrigin,
+    /// The root, as the person named it.
+    pub root: &'a Path,
+    /// When it began.
+    pub started: Started,
+}
+
+impl Scan<'_> {
+    /// The report, for people and programs.
+    pub fn report(&self) -> Report {
+        assemble::report(self)
+    }
+}
+
+/// When a scan began, by the calendar and by a stopwatch.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    /// By the calendar.
+    pub at: Timestamp,
+    watch: Instant,
+}
+
+impl Started {
+    #[expect(clippy::disallowed_methods, reason = "the one place where a scan asks what time it is")]
+    fn now() -> Self {
+        Self { at: Timestamp::now(), watch: Instant::now() }
+    }
+
+    /// How long ago that was.
+    pub fn elapsed(self) -> Duration {
+        self.watch.elapsed()
+    }
+}
+
+/// Opens the cache. A scan without a writable cache is slower, not impossible: it uses a folder that goes with it.
+fn open_store(args: &ScanArgs) -> anyhow::Result<(Store, Option<tempfile::TempDir>)> {
+    let is_root = rustix::process::geteuid().is_root();
+    let folder = place::cache_folder(args.cache_dir.as_deref(), is_root, crate::variable)?;
+    match Store::open(&folder) {
+        Ok(store) => Ok((store, None)),
+        Err(error) if args.cache_dir.is_some() || args.refresh => {
+            Err(error).with_context(|| format!("open the cache {}", folder.display()))
+        }
+        Err(_) => {
+            let scratch = tempfile::tempdir().context("make a folder for indexes; --cache-dir names another place")?;
+            let store = Store::open(&scratch.path().join("cache"))?;
+            Ok((store, Some(scratch)))
+        }
+    }
+}
+
+fn ask_own_lists<'host>(host: &'host Host, store: &Store, now: Timestamp) -> Channels<'host> {
+    let inside = host.apt_conf.folder("Dir::State::lists");
+    let open = |name: &str| -> io::Result<Option<File>> {
+        match host.tree.open_file(&format!("{}/{name}", inside.trim_end_matches('/'))) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    };
+    let settings = |label: Option<&str>| settings_for(host, label);
+    let lists = HostLists::new(host.lists.clone(), &open, store, &settings, now);
+    let channels = Channels::ask(host, |source, keyring| lists.answer(source, keyring));
+    // What cannot be remembered is looked at again next time.
+    let _ = lists.remember();
+    channels
+}
+
+/// The host's settings for sources with this Label.
+fn settings_for(host: &Host, label: Option<&str>) -> Settings {
+    let times = host.valid_times(label);
+    Settings {
+        max_valid_seconds: times.max_seconds,
+        min_valid_seconds: times.min_seconds,
+        ..host.channel_config.settings.clone()
+    }
+}

@@ -1,0 +1,186 @@
+//! The host's channels: every configured source asked once, side by side, and the listings of those that answered in
+//! apt's order, so that offers can be looked up by package name.
+
+use agent::host::Host;
+use domain::catalog::listing::{Listing, ListingNo};
+use domain::catalog::offer::Offer;
+use domain::host::channels::{SignedBy, Stanza};
+use sources::apt::answer::{Answer, ListingAnswer, NoAnswer, ReadableIndex};
+use sources::apt::keyring::Keyring;
+use sources::apt::targets::{self, Merged};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A configured source and what came of asking it.
+pub struct Asked<'host> {
+    /// Its stanzas.
+    pub source: Merged<'host>,
+    /// What it answered.
+    pub outcome: Result<Answer, NoAnswer>,
+}
+
+/// All sources of a host, asked.
+pub struct Channels<'host> {
+    /// The sources, in apt's order.
+    pub asked: Vec<Asked<'host>>,
+    /// The listings of those that answered, in apt's order; [`ListingNo`] counts them.
+    pub listings: Vec<Listing>,
+    /// For each listing, its source and its place among the source's indexes.
+    places: Vec<(usize, usize)>,
+}
+
+impl<'host> Channels<'host> {
+    /// Asks every source of the host by `ask`, several at a time.
+    pub fn ask(
+        host: &'host Host,
+        ask: impl Fn(&Merged<'host>, &Keyring) -> Result<Answer, NoAnswer> + Sync,
+    ) -> Self {
+        let keyrings = Keyrings { host, parsed: Mutex::default() };
+        let merged = targets::merge(&host.channel_config.stanzas);
+        let outcomes = side_by_side(&merged, |source| {
+            let keyring = keyrings.of(source.stanzas[0])?;
+            ask(source, &keyring)
+        });
+        let asked = merged.into_iter().zip(outcomes).map(|(source, outcome)| Asked { source, outcome }).collect();
+        Self::of(asked)
+    }
+
+    fn of(asked: Vec<Asked<'host>>) -> Self {
+        let mut listings = Vec::new();
+        let mut places = Vec::new();
+        for (source_at, asked) in asked.iter().enumerate() {
+            let Ok(answer) = &asked.outcome else { continue };
+            let site = site(&asked.source.stanzas[0].uri);
+            for (index_at, listing) in answer.listings.iter().enumerate() {
+                if listing.outcome.is_ok() {
+                    places.push((source_at, index_at));
+                    listings.push(Listing {
+                        release: Arc::clone(answer.release.facts()),
+                        site: site.clone(),
+                        component: listing.component.clone(),
+                        architecture: listing.architecture.clone(),
+                    });
+                }
+            }
+        }
+        Self { asked, listings, places }
+    }
+
+    /// Everything offered under this name, in apt's order.
+    pub fn offers<'a>(&'a self, name: &'a str, into: &mut Vec<Offer<'a>>) {
+        into.clear();
+        for (number, _) in self.places.iter().enumerate() {
+            let number = ListingNo(u16::try_from(number).expect("a host has fewer than 65,536 indexes"));
+            into.extend(self.index(number).index.offers(name, number));
+        }
+    }
+
+    /// The source that a listing belongs to, and its answer.
+    pub fn source_of(&self, number: ListingNo) -> (&Asked<'host>, &Answer) {
+        let asked = &self.asked[self.places[usize::from(number.0)].0];
+        let answer = asked.outcome.as_ref().expect("only sources that answered have listings");
+        (asked, answer)
+    }
+
+    fn index(&self, number: ListingNo) -> &ReadableIndex {
+        let (_, index_at) = self.places[usize::from(number.0)];
+        let ListingAnswer { outcome, .. } = &self.source_of(number).1.listings[index_at];
+        outcome.as_ref().expect("only indexes that can be read have a number")
+    }
+}
+
+/// Host name of an address, as apt's `origin` pins compare it; empty for files.
+fn site(uri: &str) -> String {
+    let Some((_, rest)) = uri.split_once("://") else { return String::new() };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    match host.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or_default().to_owned(),
+        None => host.split(':').next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// The keyrings of a host, each file parsed once however many sources name it.
+struct Keyrings<'host> {
+    host: &'host Host,
+    parsed: Mutex<BTreeMap<String, Arc<Keyring>>>,
+}
+
+impl Keyrings<'_> {
+    fn of(&self, stanza: &Stanza) -> Result<Keyring, NoAnswer> {
+        let files = self.host.keys.for_stanza(stanza).map_err(|problem| NoAnswer::NoKeys(problem.to_string()))?;
+        let mut keyring: Option<Keyring> = None;
+        let mut first_problem = None;
+        for file in &files {
+            match self.parse(&file.path, &file.bytes) {
+                Ok(parsed) => {
+                    keyring = Some(match keyring {
+                        Some(keyring) => keyring.merge(Keyring::clone(&parsed)),
+                        None => Keyring::clone(&parsed),
+                    });
+                }
+                Err(cause) => first_problem = first_problem.or(Some(NoAnswer::BadKeys { file: file.path.clone(), cause })),
+            }
+        }
+        // A damaged file in the folder of common keys harms the sources that it was for, not all the others.
+        let keyring = match (keyring, first_problem) {
+            (Some(keyring), None) => keyring,
+            (Some(keyring), Some(_)) if stanza.signed_by == SignedBy::Common => keyring,
+            (_, Some(problem)) => return Err(problem),
+            (None, None) => return Err(NoAnswer::NoKeys("it names no key file".to_owned())),
+        };
+        match &stanza.signed_by {
+            SignedBy::Named { fingerprints, .. } if !fingerprints.is_empty() => Ok(keyring.restrict(fingerprints)),
+            _ => Ok(keyring),
+        }
+    }
+
+    fn parse(&self, path: &str, bytes: &[u8]) -> Result<Arc<Keyring>, sources::apt::keyring::KeyringError> {
+        let mut parsed = self.parsed.lock().expect("no holder of this lock panics");
+        if let Some(known) = parsed.get(path) {
+            return Ok(Arc::clone(known));
+        }
+        let keyring = Arc::new(Keyring::parse(bytes)?);
+        parsed.insert(path.to_owned(), Arc::clone(&keyring));
+        Ok(keyring)
+    }
+}
+
+/// `work` done for every item on as many threads as there are cores; results in the order of the items.
+pub fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len());
+    if threads <= 1 {
+        return items.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
+    let take_turns = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else { break };
+            let result = work(item);
+            results.lock().expect("no holder of this lock panics")[at] = Some(result);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(take_turns);
+        }
+        take_turns();
+    });
+    let results = results.into_inner().expect("no holder of this lock panics");
+    results.into_iter().map(|result| result.expect("every item was taken once")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::site;
+
+    #[test]
+    fn a_site_is_the_host_name_of_an_address() {
+        assert_eq!(site("https://user:pass@deb.example:8443/debian/"), "deb.example");
+        assert_eq!(site("http://[2001:db8::1]:80/x/"), "2001:db8::1");
+        assert_eq!(site("file:/srv/repo/"), "");
+    }
+}
