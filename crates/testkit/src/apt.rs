@@ -60,6 +60,21 @@ impl Apt {
         }
     }
 
+    /// The version of this machine's apt, as its package has it. A host's own apt decides, and rules differ between
+    /// versions: a tree that is compared with this machine's apt has this version of the package `apt` installed.
+    pub fn version() -> anyhow::Result<String> {
+        let done = Command::new("dpkg-query")
+            .args(["--show", "--showformat=${Version}", "apt"])
+            .output();
+        let done = done.context("could not run dpkg-query")?;
+        let version =
+            String::from_utf8(done.stdout).context("dpkg-query printed something that is not UTF-8")?;
+        if version.is_empty() {
+            bail!("this machine has no package apt");
+        }
+        Ok(version)
+    }
+
     fn in_folder(root: &Path, folder: tempfile::TempDir, cache: PathBuf) -> anyhow::Result<Self> {
         let root = root
             .canonicalize()
@@ -100,6 +115,26 @@ impl Apt {
             ],
         )?;
         output::parse_list(&text)
+    }
+
+    /// Installed packages that no list names in any version (apt's `?obsolete`): name and architecture.
+    pub fn obsolete(&self) -> anyhow::Result<BTreeSet<(String, String)>> {
+        let format = format!("APT::Cmd::format={}", output::LIST_FORMAT);
+        let text = self.run(
+            "apt",
+            &[
+                "list",
+                "?obsolete",
+                "-o",
+                "APT::Cmd::use-format=true",
+                "-o",
+                &format,
+            ],
+        )?;
+        Ok(output::parse_list(&text)?
+            .into_iter()
+            .map(|package| (package.name, package.architecture))
+            .collect())
     }
 
     /// What an upgrade would do, without doing it.
@@ -166,13 +201,13 @@ impl Apt {
     }
 }
 
-/// apt.conf(5) of a private world. `Dir::Etc` is a copy because key paths in sources have to point into the tree.
+/// apt.conf(5) of a private world, which is the system that its tree stands for and no chroot. `Dir::Etc` is a copy because key paths in sources have to point into the tree.
 fn configuration(root: &Path, etc: &Path, cache: &Path) -> anyhow::Result<String> {
     let (root, etc, cache) = (root.display(), etc.display(), cache.display());
     let mut text = format!(
         "Dir \"{root}/\";\nDir::Etc \"{etc}/\";\nDir::Etc::machine-id \"{root}/etc/machine-id\";\nDir::State \
          \"{root}/var/lib/apt/\";\nDir::State::status \"{root}/var/lib/dpkg/status\";\nDir::Cache \"{cache}/\";\n\
-         Dir::Log \"{cache}/log/\";\nDir::Bin::dpkg \"/usr/bin/dpkg\";\nDir::Bin::Methods \"/usr/lib/apt/methods/\";\n\
+         Dir::Log \"{cache}/log/\";\nDir::Bin::ischroot \"/bin/false\";\nDir::Bin::dpkg \"/usr/bin/dpkg\";\nDir::Bin::Methods \"/usr/lib/apt/methods/\";\n\
          APT::Sandbox::User \"\";\nAcquire::Languages \"none\";\nAPT::Get::List-Cleanup \"false\";\nDebug::NoLocking \"true\";\n"
     );
     let architectures = std::fs::read_to_string(Path::new(&root.to_string()).join("var/lib/dpkg/arch"));

@@ -1,0 +1,73 @@
+//! Hosts that never were, by the hundred: packages of the shared inventories in older, newer and rebuilt versions, on
+//! hold, half-installed and foreign, with preferences of every form, against generated archives. apt is asked once for
+//! every host. What the archives are is in [`world`].
+
+mod world;
+
+use crate::chance::Chance;
+use crate::product::{assert_same, scan, text};
+use std::collections::BTreeSet;
+use testkit::apt::Apt;
+use world::World;
+
+/// Hosts that share an archive.
+const HOSTS_A_WORLD: u64 = 50;
+
+/// How many hosts: `PATCHYARD_HOSTS`, or 1,000 in CI, or 200.
+fn hosts() -> u64 {
+    let chosen = std::env::var("PATCHYARD_HOSTS")
+        .ok()
+        .map(|text| text.parse().expect("PATCHYARD_HOSTS is a number"));
+    let in_ci = std::env::var("CI").as_deref() == Ok("true");
+    chosen.unwrap_or(if in_ci { 1000 } else { 200 })
+}
+
+#[test]
+fn generated_hosts_are_missing_what_apt_would_upgrade() {
+    let hosts = hosts();
+    let worlds: Vec<u64> = (0..hosts.div_ceil(HOSTS_A_WORLD)).collect();
+    let (left, right) = worlds.split_at(worlds.len() / 2);
+    let run = |worlds: &[u64]| {
+        worlds
+            .iter()
+            .map(|&seed| run_world(seed, HOSTS_A_WORLD.min(hosts - seed * HOSTS_A_WORLD)))
+            .sum::<usize>()
+    };
+    let found: usize = std::thread::scope(|scope| {
+        let other = scope.spawn(|| run(left));
+        run(right) + other.join().unwrap()
+    });
+    assert!(
+        found > hosts as usize * 10,
+        "{found} updates on {hosts} hosts are too few to show anything"
+    );
+}
+
+/// Compares so many hosts of one world; how many updates apt found on them.
+fn run_world(seed: u64, hosts: u64) -> usize {
+    let world = World::generate(seed);
+    let caches = tempfile::tempdir().unwrap();
+    let mut found = 0;
+    for number in 0..hosts {
+        let mut chance = Chance::new(seed * 1_000_000 + number);
+        let tree = world.host(&mut chance);
+        let apt = Apt::over_with_cache(tree.path(), &caches.path().join("apt")).unwrap();
+        let ours = scan(tree.path(), &caches.path().join("patchyard"), &[]);
+        let name = format!("host {number} of world {seed}");
+        let theirs = apt.upgradable().unwrap();
+        assert_same(&format!("{name}: upgradable"), &ours.pending(), &theirs);
+        let unknown: BTreeSet<(String, String)> = ours.0["coverage"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|package| (text(package, "name"), text(package, "architecture")))
+            .collect();
+        assert_same(
+            &format!("{name}: answered for by nobody"),
+            &unknown,
+            &apt.obsolete().unwrap(),
+        );
+        found += theirs.len();
+    }
+    found
+}
