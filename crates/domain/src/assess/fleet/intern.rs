@@ -1,0 +1,130 @@
+//! Numbers for packages, so that a million hosts need not repeat their names.
+
+use super::packages::{PackageId, PackageSet};
+use crate::host::inventory::{BuildFingerprint, InstalledPackage, Inventory};
+use std::collections::HashMap;
+
+/// What a verdict depends on, besides the channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PackageKey<'a> {
+    /// Binary package name.
+    pub name: &'a str,
+    /// Its architecture as dpkg says it, `all` included.
+    pub architecture: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// What tells two builds of one version apart.
+    pub fingerprint: BuildFingerprint,
+}
+
+impl<'a> From<&'a InstalledPackage> for PackageKey<'a> {
+    fn from(package: &'a InstalledPackage) -> Self {
+        Self {
+            name: &package.name,
+            architecture: &package.architecture,
+            version: &package.version,
+            fingerprint: package.fingerprint,
+        }
+    }
+}
+
+/// All numbers are given away: more than 4,294,967,295 packages or words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there are no numbers left for new packages")]
+pub struct Full;
+
+/// Gives each distinct package a number, in the order in which they are seen first. Numbers are never taken back.
+#[derive(Clone, Debug, Default)]
+pub struct Interner {
+    words: HashMap<Box<str>, u32>,
+    texts: Vec<Box<str>>,
+    packages: HashMap<Interned, u32>,
+    keys: Vec<Interned>,
+}
+
+/// A key with its words numbered: names, architectures and versions recur.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Interned {
+    name: u32,
+    architecture: u32,
+    version: u32,
+    fingerprint: BuildFingerprint,
+}
+
+impl Interner {
+    /// The package's number; a new one if it was never seen.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn intern(&mut self, key: PackageKey<'_>) -> Result<PackageId, Full> {
+        let key = Interned {
+            name: self.word(key.name)?,
+            architecture: self.word(key.architecture)?,
+            version: self.word(key.version)?,
+            fingerprint: key.fingerprint,
+        };
+        if let Some(number) = self.packages.get(&key) {
+            return Ok(PackageId(*number));
+        }
+        let number = u32::try_from(self.keys.len()).map_err(|_| Full)?;
+        self.keys.push(key);
+        self.packages.insert(key, number);
+        Ok(PackageId(number))
+    }
+
+    /// The numbers of all packages of a host.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn intern_inventory(&mut self, inventory: &Inventory) -> Result<PackageSet, Full> {
+        inventory
+            .packages
+            .iter()
+            .map(|package| self.intern(package.into()))
+            .collect()
+    }
+
+    /// The number of a package that was seen before.
+    pub fn find(&self, key: PackageKey<'_>) -> Option<PackageId> {
+        let word = |text: &str| self.words.get(text).copied();
+        let key = Interned {
+            name: word(key.name)?,
+            architecture: word(key.architecture)?,
+            version: word(key.version)?,
+            fingerprint: key.fingerprint,
+        };
+        self.packages.get(&key).copied().map(PackageId)
+    }
+
+    /// The package that has this number.
+    pub fn package(&self, id: PackageId) -> Option<PackageKey<'_>> {
+        let key = self.keys.get(id.0 as usize)?;
+        let text = |word: u32| &*self.texts[word as usize];
+        Some(PackageKey {
+            name: text(key.name),
+            architecture: text(key.architecture),
+            version: text(key.version),
+            fingerprint: key.fingerprint,
+        })
+    }
+
+    /// How many distinct packages were seen.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether none was seen.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    fn word(&mut self, text: &str) -> Result<u32, Full> {
+        if let Some(number) = self.words.get(text) {
+            return Ok(*number);
+        }
+        let number = u32::try_from(self.texts.len()).map_err(|_| Full)?;
+        self.texts.push(text.into());
+        self.words.insert(text.into(), number);
+        Ok(number)
+    }
+}
