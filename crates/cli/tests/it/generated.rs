@@ -5,9 +5,10 @@
 mod world;
 
 use crate::chance::Chance;
-use crate::product::{assert_same, scan, text};
+use crate::product::{assert_same, explanation, scan, text};
 use std::collections::BTreeSet;
-use testkit::apt::Apt;
+use std::path::Path;
+use testkit::apt::{Apt, Pending};
 use world::World;
 
 /// Hosts that share an archive.
@@ -55,7 +56,11 @@ fn run_world(seed: u64, hosts: u64) -> usize {
         let ours = scan(tree.path(), &caches.path().join("patchyard"), &[]);
         let name = format!("host {number} of world {seed}");
         let theirs = apt.upgradable().unwrap();
-        assert_same(&format!("{name}: upgradable"), &ours.pending(), &theirs);
+        let pending = ours.pending();
+        if let Some(package) = pending.symmetric_difference(&theirs).next() {
+            explain(&apt, tree.path(), &caches.path().join("patchyard"), package);
+        }
+        assert_same(&format!("{name}: upgradable"), &pending, &theirs);
         let unknown: BTreeSet<(String, String)> = ours.0["coverage"]
             .as_array()
             .unwrap()
@@ -70,4 +75,19 @@ fn run_world(seed: u64, hosts: u64) -> usize {
         found += theirs.len();
     }
     found
+}
+
+/// Shows both explanations of one package, for whoever has to find out who is right.
+fn explain(apt: &Apt, root: &Path, cache: &Path, package: &Pending) {
+    let name = match package.architecture.as_str() {
+        "all" => package.name.clone(),
+        architecture => format!("{}:{architecture}", package.name),
+    };
+    println!("{}", apt.run("apt-cache", &["policy", &name]).unwrap());
+    println!("{}", explanation(root, cache, &name));
+    let preferences = std::fs::read_dir(root.join("etc/apt/preferences.d"));
+    for entry in preferences.into_iter().flatten() {
+        let path = entry.unwrap().path();
+        println!("{}:\n{}", path.display(), std::fs::read_to_string(&path).unwrap());
+    }
 }

@@ -29,6 +29,14 @@ pub fn scan(root: &Path, cache: &Path, options: &[&str]) -> Scan {
     Scan(serde_json::from_slice(&done.stdout).unwrap())
 }
 
+/// What `--explain` says of a package of a tree.
+pub fn explanation(root: &Path, cache: &Path, name: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_patchyard"));
+    command.args(["scan", "--explain", name, "--root"]).arg(root).arg("--cache-dir").arg(cache);
+    let done = command.output().unwrap();
+    String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
+}
+
 impl Scan {
     /// Every package of every update, in whatever state.
     pub fn packages(&self) -> impl Iterator<Item = &Value> {

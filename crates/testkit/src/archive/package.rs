@@ -96,8 +96,10 @@ impl Package {
         self.relation("Depends", text)
     }
 
-    /// Another relation: `Pre-Depends`, `Conflicts`, `Breaks`, `Replaces`, `Provides`, `Recommends`, `Suggests`.
+    /// Another relation: `Pre-Depends`, `Conflicts`, `Breaks`, `Replaces`, `Provides`, `Recommends`, `Suggests`. One of
+    /// that name is replaced.
     pub fn relation(mut self, field: &'static str, text: &str) -> Self {
+        self.relations.retain(|(known, _)| *known != field);
         self.relations.push((field, text.to_owned()));
         self
     }
