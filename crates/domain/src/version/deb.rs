@@ -20,10 +20,10 @@ pub fn compare(a: &str, b: &str) -> Ordering {
 /// A version string that dpkg refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidVersion {
-    /// Nothing but white space.
+    /// Nothing.
     #[error("the version is empty")]
     Empty,
-    /// Blanks inside.
+    /// White space.
     #[error("the version holds a space")]
     Space,
     /// A colon with nothing before it.
@@ -59,16 +59,17 @@ pub enum InvalidVersion {
 }
 
 /// Whether dpkg would take the string for a version (its `parseversion`, strict: what dpkg only warns of when it reads
-/// its own database is refused too). White space around the version is not part of it.
+/// its own database is refused too). dpkg also takes white space around a version; here that is refused, because
+/// [`compare`] knows of none.
 ///
 /// # Errors
 /// The first rule that it breaks.
 pub fn validate(version: &str) -> Result<(), InvalidVersion> {
-    let version = version.trim_matches(C_SPACE).as_bytes();
+    let version = version.as_bytes();
     if version.is_empty() {
         return Err(InvalidVersion::Empty);
     }
-    if version.iter().any(|byte| C_SPACE.contains(&char::from(*byte))) {
+    if version.iter().any(|byte| matches!(byte, b' ' | b'\t'..=b'\r')) {
         return Err(InvalidVersion::Space);
     }
     let rest = match version.iter().position(|byte| *byte == b':') {
@@ -108,8 +109,6 @@ pub fn validate(version: &str) -> Result<(), InvalidVersion> {
     }
     Ok(())
 }
-
-const C_SPACE: [char; 6] = [' ', '\t', '\n', '\x0b', '\x0c', '\r'];
 
 /// dpkg reads the epoch with strtol(3), to which a sign belongs.
 fn validate_epoch(epoch: &[u8]) -> Result<(), InvalidVersion> {
