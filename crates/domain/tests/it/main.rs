@@ -1,4 +1,6 @@
 //! The domain's rules against oracles that nobody here wrote, and against whole files.
 
 mod deb822;
+mod fleet;
+mod oracle;
 mod version;
