@@ -1,5 +1,9 @@
 //! The whole scan against apt: the built command, run on file trees and on this machine, gives apt's answers.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and says why")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says why"
+)]
 
 mod chance;
 mod generated;

@@ -32,7 +32,11 @@ pub fn scan(root: &Path, cache: &Path, options: &[&str]) -> Scan {
 /// What `--explain` says of a package of a tree.
 pub fn explanation(root: &Path, cache: &Path, name: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_patchyard"));
-    command.args(["scan", "--explain", name, "--root"]).arg(root).arg("--cache-dir").arg(cache);
+    command
+        .args(["scan", "--explain", name, "--root"])
+        .arg(root)
+        .arg("--cache-dir")
+        .arg(cache);
     let done = command.output().unwrap();
     String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
 }

@@ -327,8 +327,12 @@ fn preference(chance: &mut Chance, names: &[&str]) -> String {
         "version 9:*",
         "version /exp1$/",
     ]);
-    let priority = *chance.one_of(&[
-        "-1", "1", "99", "100", "101", "400", "500", "501", "990", "1000", "1001", "never",
-    ]);
+    // apt knows `never` for whole sources only.
+    let priority = match packages.as_str() {
+        "*" if chance.happens(8) => "never",
+        _ => chance.one_of(&[
+            "-1", "1", "99", "100", "101", "400", "500", "501", "990", "1000", "1001",
+        ]),
+    };
     format!("Package: {packages}\nPin: {matcher}\nPin-Priority: {priority}\n\n")
 }
