@@ -60,9 +60,8 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
             .is_none_or(|part| target.contains(part.as_str()))
     });
     ensure!(!targets.is_empty(), "no target of fuzz/src/bin has such a name");
-    println!("building {} fuzz targets, and their seeds", targets.len());
+    println!("building {} fuzz targets", targets.len());
     let binaries = build(tree, &targets)?;
-    seeds(tree)?;
     println!("fuzzing, {} s each", options.seconds);
     let figures = run_all(tree, &binaries, &targets, options.seconds)?;
     if options.note {
@@ -127,25 +126,6 @@ fn build(tree: &Tree, targets: &[String]) -> Result<PathBuf> {
     Ok(folder.join(host).join("release"))
 }
 
-/// Well-formed inputs to begin with: signed, compressed and compiled ones are out of a fuzzer's reach.
-fn seeds(tree: &Tree) -> Result<()> {
-    command::run(
-        Command::new("cargo")
-            .args([
-                "run",
-                "--quiet",
-                "--locked",
-                "-p",
-                "testkit",
-                "--example",
-                "fuzz_seeds",
-                "--",
-                "target/fuzz/seeds",
-            ])
-            .current_dir(tree.root()),
-    )
-}
-
 fn run_all(
     tree: &Tree,
     binaries: &std::path::Path,
@@ -186,6 +166,9 @@ fn run_one(tree: &Tree, binaries: &std::path::Path, target: &str, seconds: u32) 
         folder.join("seeds").join(target),
         folder.join("faults"),
     );
+    if seeds.exists() {
+        fs::remove_dir_all(&seeds).with_context(|| format!("empty {}", seeds.display()))?;
+    }
     for needed in [&corpus, &seeds, &faults] {
         fs::create_dir_all(needed).with_context(|| format!("create {}", needed.display()))?;
     }
@@ -199,6 +182,7 @@ fn run_one(tree: &Tree, binaries: &std::path::Path, target: &str, seconds: u32) 
             String::from("-print_final_stats=1"),
         ])
         .args([&corpus, &seeds])
+        .env("FUZZ_SEEDS", &seeds)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .output()

@@ -6,7 +6,7 @@ use domain::digest::Sha256Digest;
 use libfuzzer_sys::fuzz_target;
 use sources::apt::index::{CompiledIndex, Index, IndexBuilder};
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: fuzz::seeds([format!("@{}", fuzz::PACKAGES)]), |bytes: &[u8]| {
     let Some((size, text)) = bytes.split_first() else {
         return;
     };

@@ -8,14 +8,10 @@ use sources::apt::index::{Index, IndexBuilder};
 use std::sync::LazyLock;
 use twox_hash::XxHash64;
 
-const PACKAGES: &str = "Package: openssl\nVersion: 3.0.19-1\nArchitecture: amd64\nSize: 1000\n\
-    Depends: libssl3 (>= 3)\n\nPackage: broken\n\nPackage: libssl3\nSource: openssl (3.0.19-1)\nVersion: 3.0.19-1+b1\n\
-    Architecture: i386\nMulti-Arch: same\nPhased-Update-Percentage: 30\n\n";
-
 static INDEX: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut builder = IndexBuilder::new();
     builder
-        .push(PACKAGES.as_bytes())
+        .push(fuzz::PACKAGES.as_bytes())
         .expect("well-formed stanzas compile");
     builder
         .finish(Sha256Digest([7; 32]))
