@@ -37,20 +37,27 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// What is wrong and what follows from it, without the place.
+    pub fn sentence(&self) -> String {
+        let follows = match self.effect {
+            Effect::Noted => "",
+            Effect::Skipped => " (this entry is left out)",
+            Effect::AptRefuses => {
+                " (this entry is left out; apt itself refuses to work until it is repaired)"
+            }
+        };
+        format!("{}{follows}", self.what)
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         if self.line != 0 {
             write!(f, ":{}", self.line)?;
         }
-        write!(f, ": {}", self.what)?;
-        match self.effect {
-            Effect::Noted => Ok(()),
-            Effect::Skipped => f.write_str(" (this entry is left out)"),
-            Effect::AptRefuses => {
-                f.write_str(" (this entry is left out; apt itself refuses to work until it is repaired)")
-            }
-        }
+        write!(f, ": {}", self.sentence())
     }
 }
 

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 
 /// Nobody knows the package.
 #[derive(Debug, thiserror::Error)]
-#[error("no package called {name} is installed, and no verified source lists one; 'patchyard scan' names the sources that do not answer")]
+#[error(
+    "no package called {name} is installed, and no verified source lists one; 'patchyard scan' names the sources that do not answer"
+)]
 pub struct UnknownPackage {
     name: String,
 }
@@ -17,7 +19,9 @@ pub struct UnknownPackage {
 /// The explanation of every package that `asked` names: `NAME`, `NAME:ARCHITECTURE`, or the name of a source package
 /// of which binaries are installed.
 pub fn render(scan: &Scan<'_>, asked: &str, style: Style) -> Result<String, UnknownPackage> {
-    let (name, architecture) = asked.split_once(':').map_or((asked, None), |(name, architecture)| (name, Some(architecture)));
+    let (name, architecture) = asked
+        .split_once(':')
+        .map_or((asked, None), |(name, architecture)| (name, Some(architecture)));
     let subjects = subjects(scan, name, architecture);
     let mut out = String::new();
     let mut used = BTreeSet::new();
@@ -45,7 +49,9 @@ pub fn render(scan: &Scan<'_>, asked: &str, style: Style) -> Result<String, Unkn
         write(&mut out, subject, &explanation, style);
     }
     if subjects.is_empty() {
-        return Err(UnknownPackage { name: asked.to_owned() });
+        return Err(UnknownPackage {
+            name: asked.to_owned(),
+        });
     }
     vouchers(&mut out, scan, &used, style);
     Ok(out)
@@ -60,9 +66,13 @@ struct Subject<'a> {
 
 fn subjects<'a>(scan: &Scan<'a>, name: &str, architecture: Option<&str>) -> Vec<Subject<'a>> {
     let packages = &scan.host.inventory.packages;
-    let is_asked = |package: &&InstalledPackage| architecture.is_none_or(|asked| *package.architecture == *asked);
+    let is_asked =
+        |package: &&InstalledPackage| architecture.is_none_or(|asked| *package.architecture == *asked);
     let by = |matches: &dyn Fn(&InstalledPackage) -> bool| -> Vec<Subject<'a>> {
-        let chosen = packages.iter().filter(|package| matches(package)).filter(is_asked);
+        let chosen = packages
+            .iter()
+            .filter(|package| matches(package))
+            .filter(is_asked);
         chosen
             .map(|package| Subject {
                 name: package.name.to_string(),
@@ -84,7 +94,11 @@ fn subjects<'a>(scan: &Scan<'a>, name: &str, architecture: Option<&str>) -> Vec<
     let architecture = architecture.unwrap_or(&scan.host.channel_config.native_architecture);
     match offers.is_empty() {
         true => Vec::new(),
-        false => vec![Subject { name: name.to_owned(), architecture: architecture.to_owned(), package: None }],
+        false => vec![Subject {
+            name: name.to_owned(),
+            architecture: architecture.to_owned(),
+            package: None,
+        }],
     }
 }
 
@@ -100,7 +114,12 @@ fn write(out: &mut String, subject: &Subject<'_>, explanation: &Explanation, sty
 }
 
 /// Who vouches for the lists that were used, and which lists could not be asked.
-fn vouchers(out: &mut String, scan: &Scan<'_>, used: &BTreeSet<domain::catalog::listing::ListingNo>, style: Style) {
+fn vouchers(
+    out: &mut String,
+    scan: &Scan<'_>,
+    used: &BTreeSet<domain::catalog::listing::ListingNo>,
+    style: Style,
+) {
     out.push_str(&format!("{}\n", style.strong("the lists")));
     let mut named = BTreeSet::new();
     for number in used {
@@ -113,14 +132,25 @@ fn vouchers(out: &mut String, scan: &Scan<'_>, used: &BTreeSet<domain::catalog::
             let who = good.user_id.as_deref().unwrap_or("a key without a name");
             format!(", signed by {} ({})", shown(who), good.certificate)
         });
-        let date = answer.release.facts().date.map_or_else(String::new, |at| format!(", published {}", at.strftime("%Y-%m-%d %H:%M UTC")));
-        out.push_str(&format!("  {} {}{date}{signer}\n", shown(&first.uri), shown(&first.suite)));
+        let date = answer.release.facts().date.map_or_else(String::new, |at| {
+            format!(", published {}", at.strftime("%Y-%m-%d %H:%M UTC"))
+        });
+        out.push_str(&format!(
+            "  {} {}{date}{signer}\n",
+            shown(&first.uri),
+            shown(&first.suite)
+        ));
     }
     for asked in &scan.channels.asked {
         if let Err(why) = &asked.outcome {
             let first = asked.source.stanzas[0];
             let warning = style.warn("not asked:");
-            out.push_str(&format!("  {warning} {} {}: {}\n", shown(&first.uri), shown(&first.suite), shown(&text::chain(why))));
+            out.push_str(&format!(
+                "  {warning} {} {}: {}\n",
+                shown(&first.uri),
+                shown(&first.suite),
+                shown(&text::chain(why))
+            ));
         }
     }
 }

@@ -23,10 +23,16 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // The reader of a pipe may leave early (`| head`): that is no failure of the scan.
-            if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            if error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+            {
                 return ExitCode::SUCCESS;
             }
-            let chain: Vec<String> = error.chain().map(|cause| text::shown(&cause.to_string()).into_owned()).collect();
+            let chain: Vec<String> = error
+                .chain()
+                .map(|cause| text::shown(&cause.to_string()).into_owned())
+                .collect();
             let _ = writeln!(io::stderr(), "patchyard: {}", chain.join(": "));
             ExitCode::FAILURE
         }
@@ -35,7 +41,11 @@ fn main() -> ExitCode {
 
 fn scan_command(args: &ScanArgs) -> anyhow::Result<ExitCode> {
     let style = Style::new(args.color, variable);
-    let shown = if args.security { Shown::SecurityOnly } else { Shown::Everything };
+    let shown = if args.security {
+        Shown::SecurityOnly
+    } else {
+        Shown::Everything
+    };
     scan::run(args, |scan| {
         let report = scan.report();
         let output = match &args.explain {
@@ -69,7 +79,10 @@ fn exit_code(report: &Report, fail_on: Option<FailOn>) -> u8 {
 }
 
 /// A variable of the environment, if it is text.
-#[expect(clippy::disallowed_methods, reason = "the command is the edge at which the environment is read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command is the edge at which the environment is read"
+)]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -44,14 +44,22 @@ fn header(out: &mut String, report: &Report, style: Style) {
     let system = &report.system;
     let mut facts = Vec::new();
     facts.extend(system.hostname.as_deref().map(|name| style.strong(&shown(name))));
-    let name = system.os_name.split(" GNU/Linux").next().unwrap_or(&system.os_name);
+    let name = system
+        .os_name
+        .split(" GNU/Linux")
+        .next()
+        .unwrap_or(&system.os_name);
     let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' ');
     facts.push(shown(format!("{name} {}", system.os_version).trim()).into_owned());
     if report.root != "/" {
         facts.push(format!("root {}", shown(&report.root)));
     }
     facts.push(counted(system.packages_installed, "package"));
-    facts.push(format!("{}, {}", counted(report.sources.len(), "source"), signatures(&report.sources)));
+    facts.push(format!(
+        "{}, {}",
+        counted(report.sources.len(), "source"),
+        signatures(&report.sources)
+    ));
     facts.push(match report.lists.age_seconds {
         Some(seconds) => format!("lists {} old", age(seconds)),
         None => "no lists".to_owned(),
@@ -61,7 +69,10 @@ fn header(out: &mut String, report: &Report, style: Style) {
 }
 
 fn signatures(sources: &[Source]) -> String {
-    let refused = sources.iter().filter(|source| source.state == SourceState::NotAnswering).count();
+    let refused = sources
+        .iter()
+        .filter(|source| source.state == SourceState::NotAnswering)
+        .count();
     match (sources.len(), refused) {
         (0, _) => "none configured".to_owned(),
         (_, 0) => "signatures good".to_owned(),
@@ -83,16 +94,30 @@ fn summary(out: &mut String, report: &Report, which: Shown, style: Style) {
                 0 => "none of them security".to_owned(),
                 some => style.alarm(&format!("{} of them security", grouped(some))),
             };
-            let missing = format!("{} missing ({})", counted(updates, "update"), counted(counts.packages, "package"));
+            let missing = format!(
+                "{} missing ({})",
+                counted(updates, "update"),
+                counted(counts.packages, "package")
+            );
             format!("{}, {security}", style.strong(&missing))
         }
     };
     line(out, &format!("  {text}; nothing was changed"));
     if which == Shown::SecurityOnly && counts.updates > counts.security_updates {
         let hidden = counts.updates - counts.security_updates;
-        line(out, &style.faint(&format!("  {} not shown (--security)", counted(hidden, "other update"))));
+        line(
+            out,
+            &style.faint(&format!(
+                "  {} not shown (--security)",
+                counted(hidden, "other update")
+            )),
+        );
     }
-    if report.lists.age_seconds.is_some_and(|seconds| seconds > OLD_LISTS_SECONDS) {
+    if report
+        .lists
+        .age_seconds
+        .is_some_and(|seconds| seconds > OLD_LISTS_SECONDS)
+    {
         line(out, &style.warn("  these lists are old: 'patchyard scan --refresh' fetches newer ones, into a cache of its own"));
     }
 }
@@ -104,9 +129,18 @@ fn updates(out: &mut String, report: &Report, which: Shown, style: Style) {
         .filter(|update| which == Shown::Everything || update.classification == Classification::Security)
         .filter_map(|update| Row::of(update, style))
         .collect();
-    let width = |cell: fn(&Row) -> &str| rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or(0);
-    let (source, installed, available, count) =
-        (width(|row| &row.source), width(|row| &row.installed), width(|row| &row.available), width(|row| &row.count));
+    let width = |cell: fn(&Row) -> &str| {
+        rows.iter()
+            .map(|row| cell(row).chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let (source, installed, available, count) = (
+        width(|row| &row.source),
+        width(|row| &row.installed),
+        width(|row| &row.available),
+        width(|row| &row.count),
+    );
     for row in &rows {
         let label = match row.classification {
             Classification::Security => style.alarm("SECURITY"),
@@ -157,10 +191,15 @@ impl Row {
 
 fn effect(update: &Update, style: Style) -> String {
     let mut parts = Vec::new();
-    if let Some(services) = update.restarts.as_deref().filter(|services| !services.is_empty()) {
+    let services = &update.restarts.services;
+    if !services.is_empty() {
         let named: Vec<_> = services.iter().take(4).map(|service| shown(service)).collect();
         let more = services.len() - named.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
         parts.push(format!("restarts {}{more}", named.join(", ")));
     }
     if update.reboot == Reboot::Needed {
@@ -171,18 +210,28 @@ fn effect(update: &Update, style: Style) -> String {
 
 fn set_aside(out: &mut String, report: &Report, style: Style) {
     let mut parts = Vec::new();
-    for (state, word) in
-        [(PackageState::Held, "held"), (PackageState::Phased, "phased"), (PackageState::KeptBack, "kept back")]
-    {
+    for (state, word) in [
+        (PackageState::Held, "held"),
+        (PackageState::Phased, "phased"),
+        (PackageState::KeptBack, "kept back"),
+    ] {
         let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for package in report.updates.iter().flat_map(|update| &update.packages) {
             if package.state == state {
-                by_reason.entry(package.reason.as_deref().unwrap_or_default()).or_default().push(&package.name);
+                by_reason
+                    .entry(package.reason.as_deref().unwrap_or_default())
+                    .or_default()
+                    .push(&package.name);
             }
         }
         for (reason, names) in by_reason {
             let names: Vec<_> = names.into_iter().map(shown).collect();
-            parts.push(format!("{}: {} ({})", style.strong(word), names.join(", "), shown(reason)));
+            parts.push(format!(
+                "{}: {} ({})",
+                style.strong(word),
+                names.join(", "),
+                shown(reason)
+            ));
         }
     }
     for part in parts {
@@ -197,12 +246,19 @@ fn not_assessed(out: &mut String, report: &Report, style: Style) {
     }
     let label = style.warn("NOT ASSESSED:");
     for (reason, names) in by_reason {
-        let mut named: Vec<_> = names.iter().take(NAMED_AT_MOST).map(|name| shown(name).into_owned()).collect();
+        let mut named: Vec<_> = names
+            .iter()
+            .take(NAMED_AT_MOST)
+            .map(|name| shown(name).into_owned())
+            .collect();
         if names.len() > NAMED_AT_MOST {
             named.push(format!("{} more", grouped(names.len() - NAMED_AT_MOST)));
         }
         let count = counted(names.len(), "package");
-        line(out, &format!("  {label} {count}: {} ({})", shown(reason), named.join(", ")));
+        line(
+            out,
+            &format!("  {label} {count}: {} ({})", shown(reason), named.join(", ")),
+        );
     }
     for source in &report.sources {
         let place = format!("{} {}", shown(&source.uri), shown(&source.suite));
@@ -210,13 +266,23 @@ fn not_assessed(out: &mut String, report: &Report, style: Style) {
             line(out, &format!("  {label} {place}: {}", shown(reason)));
         }
         for index in &source.indexes {
-            let index_place = format!("{place} {}/{}", shown(&index.component), shown(&index.architecture));
+            let index_place = format!(
+                "{place} {}/{}",
+                shown(&index.component),
+                shown(&index.architecture)
+            );
             if let Some(reason) = &index.reason {
                 line(out, &format!("  {label} {index_place}: {}", shown(reason)));
             }
             if !index.skipped.is_empty() {
                 let count = counted(index.skipped.len(), "malformed stanza");
-                line(out, &format!("  {label} {index_place}: {count} skipped ({})", shown(&index.skipped[0])));
+                line(
+                    out,
+                    &format!(
+                        "  {label} {index_place}: {count} skipped ({})",
+                        shown(&index.skipped[0])
+                    ),
+                );
             }
         }
     }
@@ -227,7 +293,7 @@ fn updaters(out: &mut String, report: &Report) {
         let named: Vec<_> = report
             .updaters
             .iter()
-            .map(|updater| format!("{} ({})", shown(&updater.name), shown(&updater.what)))
+            .map(|updater| shown(&updater.what).into_owned())
             .collect();
         line(out, &format!("  also updates this host: {}", named.join(", ")));
     }
@@ -250,8 +316,18 @@ fn problems(out: &mut String, report: &Report, style: Style) {
 
 fn hint(out: &mut String, report: &Report, style: Style) {
     if let Some(update) = report.updates.first() {
-        let name = update.packages.first().map_or(update.source.as_str(), |package| &package.name);
-        let root = if report.root == "/" { String::new() } else { format!("--root {} ", shown(&report.root)) };
-        line(out, &style.faint(&format!("  why: patchyard scan {root}--explain {}", shown(name))));
+        let name = update
+            .packages
+            .first()
+            .map_or(update.source.as_str(), |package| &package.name);
+        let root = if report.root == "/" {
+            String::new()
+        } else {
+            format!("--root {} ", shown(&report.root))
+        };
+        line(
+            out,
+            &style.faint(&format!("  why: patchyard scan {root}--explain {}", shown(name))),
+        );
     }
 }

@@ -22,7 +22,11 @@ pub fn cache_folder(
     if is_root {
         return Ok(PathBuf::from(SYSTEM_CACHE));
     }
-    let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name: &str| {
+        variable(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
     Ok(base.ok_or(NoCacheFolder)?.join("patchyard"))
 }

@@ -129,10 +129,21 @@ pub struct Update {
     pub classification: Classification,
     /// The packages.
     pub packages: Vec<Package>,
-    /// Services that installing it will restart, or that run its old code until they are; null where it cannot be seen.
-    pub restarts: Option<Vec<String>>,
+    /// What restarts, or runs the old code until it is restarted.
+    pub restarts: Restarts,
     /// Whether it takes a reboot to be in effect.
     pub reboot: Reboot,
+}
+
+/// What restarts with an update.
+#[derive(Debug, Serialize)]
+pub struct Restarts {
+    /// Services.
+    pub services: Vec<String>,
+    /// Running programs that belong to no service: they keep the old code until somebody restarts them.
+    pub programs: Vec<String>,
+    /// Whether all of them could be seen; only root sees what other users' processes use.
+    pub complete: bool,
 }
 
 /// Who publishes an update.
@@ -327,7 +338,9 @@ pub struct Transaction {
 #[derive(Debug, Serialize)]
 pub struct Updater {
     /// Its name.
-    pub name: String,
+    pub name: &'static str,
+    /// Whether it installs packages by itself.
+    pub installs: bool,
     /// What it does and when, for people.
     pub what: String,
 }

@@ -10,6 +10,7 @@ pub mod simulate;
 use crate::args::ScanArgs;
 use crate::place;
 use crate::report::{ListsOrigin, Report};
+use agent::effects::processes::Processes;
 use agent::host::{Host, ReadOptions};
 use anyhow::Context;
 use channels::Channels;
@@ -17,6 +18,7 @@ use content::Store;
 use domain::host::channels::Settings;
 use findings::Findings;
 use jiff::Timestamp;
+use simulate::{Simulated, World};
 use sources::apt::lists::HostLists;
 use std::fs::File;
 use std::io;
@@ -26,19 +28,44 @@ use std::time::{Duration, Instant};
 /// Runs the scan and hands everything found to `show`.
 pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let started = Started::now();
-    let options = if args.root == Path::new("/") { ReadOptions::for_environment(crate::variable) } else { ReadOptions::default() };
+    let options = if args.root == Path::new("/") {
+        ReadOptions::for_environment(crate::variable)
+    } else {
+        ReadOptions::default()
+    };
     let host = agent::host::read(&args.root, options)
         .with_context(|| format!("read the host at {}", args.root.display()))?;
     let (store, _scratch) = open_store(args)?;
     let channels = if args.refresh {
-        refresh::ask(&host, &store, started.at)?
+        refresh::ask(&host, &store, started.at)
     } else {
         ask_own_lists(&host, &store, started.at)
     };
-    let simulated = args.simulate.then(|| refresh::simulate(&host, &args.root, &store, &channels, args.refresh)).transpose()?;
-    let origin = if args.refresh { ListsOrigin::Refreshed } else { ListsOrigin::Host };
+    let simulated = args
+        .simulate
+        .then(|| simulate(args, &host, &store, &channels))
+        .transpose()?;
+    let origin = if args.refresh {
+        ListsOrigin::Refreshed
+    } else {
+        ListsOrigin::Host
+    };
+    let processes = if host.tree.is_live() {
+        Processes::read(&host.tree).ok()
+    } else {
+        None
+    };
     let findings = Findings::of(&host, &channels, simulated.as_ref());
-    show(&Scan { host: &host, channels: &channels, findings, simulated, origin, root: &args.root, started })
+    show(&Scan {
+        host: &host,
+        channels: &channels,
+        findings,
+        simulated,
+        processes: processes.as_ref(),
+        origin,
+        root: &args.root,
+        started,
+    })
 }
 
 /// A finished scan.
@@ -50,7 +77,9 @@ pub struct Scan<'a> {
     /// What that means.
     pub findings: Findings<'a>,
     /// What apt said, where it was asked.
-    pub simulated: Option<simulate::Simulated>,
+    pub simulated: Option<Simulated>,
+    /// The running processes, where the host is the one that runs and they can be seen.
+    pub processes: Option<&'a Processes>,
     /// Whose lists were used.
     pub origin: ListsOrigin,
     /// The root, as the person named it.
@@ -75,9 +104,15 @@ pub struct Started {
 }
 
 impl Started {
-    #[expect(clippy::disallowed_methods, reason = "the one place where a scan asks what time it is")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a scan asks what time it is"
+    )]
     fn now() -> Self {
-        Self { at: Timestamp::now(), watch: Instant::now() }
+        Self {
+            at: Timestamp::now(),
+            watch: Instant::now(),
+        }
     }
 
     /// How long ago that was.
@@ -96,7 +131,8 @@ fn open_store(args: &ScanArgs) -> anyhow::Result<(Store, Option<tempfile::TempDi
             Err(error).with_context(|| format!("open the cache {}", folder.display()))
         }
         Err(_) => {
-            let scratch = tempfile::tempdir().context("make a folder for indexes; --cache-dir names another place")?;
+            let scratch =
+                tempfile::tempdir().context("make a folder for indexes; --cache-dir names another place")?;
             let store = Store::open(&scratch.path().join("cache"))?;
             Ok((store, Some(scratch)))
         }
@@ -106,7 +142,10 @@ fn open_store(args: &ScanArgs) -> anyhow::Result<(Store, Option<tempfile::TempDi
 fn ask_own_lists<'host>(host: &'host Host, store: &Store, now: Timestamp) -> Channels<'host> {
     let inside = host.apt_conf.folder("Dir::State::lists");
     let open = |name: &str| -> io::Result<Option<File>> {
-        match host.tree.open_file(&format!("{}/{name}", inside.trim_end_matches('/'))) {
+        match host
+            .tree
+            .open_file(&format!("{}/{name}", inside.trim_end_matches('/')))
+        {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(io::Error::other(error)),
@@ -118,6 +157,25 @@ fn ask_own_lists<'host>(host: &'host Host, store: &Store, now: Timestamp) -> Cha
     // What cannot be remembered is looked at again next time.
     let _ = lists.remember();
     channels
+}
+
+fn simulate(
+    args: &ScanArgs,
+    host: &Host,
+    store: &Store,
+    channels: &Channels<'_>,
+) -> anyhow::Result<Simulated> {
+    let lists = tempfile::tempdir().context("make a folder for the simulation")?;
+    if args.refresh {
+        refresh::lay_out(channels, store, lists.path())?;
+    }
+    let world = World {
+        root: &args.root,
+        lists: args.refresh.then(|| lists.path()),
+        config: &host.channel_config,
+        machine_id: host.facts.machine_id.as_deref(),
+    };
+    Ok(simulate::simulate(&world)?)
 }
 
 /// The host's settings for sources with this Label.

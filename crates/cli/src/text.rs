@@ -10,7 +10,13 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
-    let escape = |c: char| if is_unsafe(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    let escape = |c: char| {
+        if is_unsafe(c) {
+            c.escape_unicode().to_string()
+        } else {
+            c.to_string()
+        }
+    };
     Cow::Owned(text.chars().map(escape).collect())
 }
 
@@ -21,7 +27,10 @@ fn is_unsafe(c: char) -> bool {
 
 /// An error and its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// `1212` as `1,212`.
@@ -75,7 +84,9 @@ impl Style {
                     && variable("TERM").is_none_or(|term| term != "dumb")
             }
         };
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| variable(name).filter(|v| !v.is_empty()));
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .into_iter()
+            .find_map(|name| variable(name).filter(|v| !v.is_empty()));
         let is_utf8 = locale.is_none_or(|locale| {
             let locale = locale.to_ascii_uppercase();
             locale.contains("UTF-8") || locale.contains("UTF8")
@@ -110,7 +121,11 @@ impl Style {
     }
 
     fn paint(self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -136,7 +151,11 @@ mod tests {
 
     #[test]
     fn a_locale_without_utf8_gets_plain_arrows() {
-        let style = |locale: &'static str| Style::new(Colour::Never, move |name| (name == "LC_ALL").then(|| locale.to_owned()));
+        let style = |locale: &'static str| {
+            Style::new(Colour::Never, move |name| {
+                (name == "LC_ALL").then(|| locale.to_owned())
+            })
+        };
         assert_eq!(style("C").arrow, "->");
         assert_eq!(style("C.UTF-8").arrow, "→");
     }

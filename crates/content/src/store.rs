@@ -145,6 +145,11 @@ impl Store {
         self.file_path(digest).is_file()
     }
 
+    /// Where the file with this digest lies, for programs that are handed it by name; `None` where it is not here.
+    pub fn path(&self, digest: &Sha256Digest) -> Option<PathBuf> {
+        Some(self.file_path(digest)).filter(|path| path.is_file())
+    }
+
     /// The file with this digest, mapped; `None` where it is not here.
     pub fn map(&self, digest: &Sha256Digest) -> Result<Option<Mapped>, StoreError> {
         map_path(self.file_path(digest))

@@ -5,6 +5,9 @@ use super::channels::Asked;
 use super::findings::Finding;
 use crate::report::*;
 use crate::text;
+use agent::effects::reboot::{self, RebootNeed};
+use agent::effects::{self, PackageRef, ProcessView};
+use domain::assess::coverage::{self, Coverage, Hole, HostStanding, SourceNo, SourceReport, Unanswered};
 use domain::assess::overlay::{KeptBackReason, Phased, State};
 use domain::assess::phasing::Decision;
 use domain::catalog::update::{self, UpdateId};
@@ -17,15 +20,18 @@ use std::collections::BTreeMap;
 pub fn report(scan: &Scan<'_>) -> Report {
     let updates = updates(scan);
     let sources: Vec<Source> = scan.channels.asked.iter().map(source).collect();
-    let coverage = coverage(scan, &sources);
-    let counts = counts(scan, &updates, &coverage);
+    let coverage = scan
+        .findings
+        .coverage(&sources.iter().map(coverage_state).collect::<Vec<_>>());
+    let uncovered = uncovered(&coverage, &sources);
+    let counts = counts(scan, &updates, &uncovered);
     let written_at = lists_written_at(scan);
     Report {
         schema: SCHEMA,
         scanned_at: scan.started.at.to_string(),
         root: scan.root.display().to_string(),
         system: system(scan),
-        standing: standing(&counts, &sources, &coverage),
+        standing: standing(&coverage),
         lists: Lists {
             origin: scan.origin,
             written_at: written_at.map(|at| at.to_string()),
@@ -33,10 +39,10 @@ pub fn report(scan: &Scan<'_>) -> Report {
         },
         counts,
         updates,
-        coverage,
+        coverage: uncovered,
         sources,
         simulation: scan.simulated.as_ref().map(simulation),
-        updaters: Vec::new(),
+        updaters: updaters(scan),
         problems: problems(scan),
         duration_ms: (scan.started.elapsed().as_secs_f64() * 1e6).round() / 1e3,
     }
@@ -66,24 +72,61 @@ fn updates(scan: &Scan<'_>) -> Vec<Update> {
             origin: answer.release.facts().origin.clone().unwrap_or_default(),
             keys: answer.keys.clone(),
         };
-        grouped.entry((finding.missing.classification, candidate.update_id(publisher))).or_default().push(finding);
+        grouped
+            .entry((finding.missing.classification, candidate.update_id(publisher)))
+            .or_default()
+            .push(finding);
     }
-    let mut updates: Vec<Update> =
-        grouped.into_iter().map(|((classification, id), findings)| one_update(scan, classification, id, &findings)).collect();
-    updates.sort_by(|a, b| (a.classification, &a.source, &a.source_version).cmp(&(b.classification, &b.source, &b.source_version)));
+    let mut updates: Vec<Update> = grouped
+        .into_iter()
+        .map(|((classification, id), findings)| one_update(scan, classification, id, &findings))
+        .collect();
+    updates.sort_by(|a, b| {
+        (a.classification, &a.source, &a.source_version).cmp(&(
+            b.classification,
+            &b.source,
+            &b.source_version,
+        ))
+    });
     updates
 }
 
-fn one_update(scan: &Scan<'_>, classification: update::Classification, id: UpdateId, findings: &[&Finding<'_>]) -> Update {
+fn one_update(
+    scan: &Scan<'_>,
+    classification: update::Classification,
+    id: UpdateId,
+    findings: &[&Finding<'_>],
+) -> Update {
+    let packages: Vec<PackageRef<'_>> = findings
+        .iter()
+        .map(|finding| PackageRef {
+            name: &finding.package.name,
+            architecture: &finding.package.architecture,
+        })
+        .collect();
+    let host = scan.host;
+    let view = scan.processes.map_or(ProcessView::Unseen, ProcessView::Seen);
+    let restarts = effects::restarts(&host.tree, &host.dpkg, &packages, view);
     Update {
         source: id.source,
         source_version: id.source_version,
         build: id.build,
-        publisher: Publisher { origin: id.publisher.origin, keys: id.publisher.keys },
+        publisher: Publisher {
+            origin: id.publisher.origin,
+            keys: id.publisher.keys,
+        },
         classification: classification_of(classification),
         packages: findings.iter().map(|finding| package(scan, finding)).collect(),
-        restarts: None,
-        reboot: Reboot::Unknown,
+        restarts: Restarts {
+            complete: restarts.blind.is_empty(),
+            services: restarts.services,
+            programs: restarts.programs,
+        },
+        reboot: match reboot::reboot(&host.tree, &host.dpkg, &host.facts, &packages) {
+            RebootNeed::Yes { .. } => Reboot::Needed,
+            RebootNeed::No => Reboot::NotNeeded,
+            RebootNeed::Unknown { .. } => Reboot::Unknown,
+        },
     }
 }
 
@@ -106,7 +149,10 @@ fn package(scan: &Scan<'_>, finding: &Finding<'_>) -> Package {
         available: candidate.version.to_owned(),
         source: candidate.source.to_owned(),
         source_version: candidate.source_version.to_owned(),
-        suite: release.suite.clone().unwrap_or_else(|| asked.source.stanzas[0].suite.clone()),
+        suite: release
+            .suite
+            .clone()
+            .unwrap_or_else(|| asked.source.stanzas[0].suite.clone()),
         origin: release.origin.clone().unwrap_or_default(),
         classification: classification_of(finding.missing.classification),
         state,
@@ -119,8 +165,14 @@ fn package(scan: &Scan<'_>, finding: &Finding<'_>) -> Package {
 fn state(state: &State) -> (PackageState, Option<String>) {
     match state {
         State::Missing => (PackageState::Missing, None),
-        State::Held => (PackageState::Held, Some("on hold by the administrator: apt-mark unhold ends it".to_owned())),
-        State::OnHold(rule) => (PackageState::Held, Some(format!("kept away by the rule {}", rule.0))),
+        State::Held => (
+            PackageState::Held,
+            Some("on hold by the administrator: apt-mark unhold ends it".to_owned()),
+        ),
+        State::OnHold(rule) => (
+            PackageState::Held,
+            Some(format!("kept away by the rule {}", rule.0)),
+        ),
         State::Phased(phased) => (PackageState::Phased, Some(phased_reason(phased))),
         State::KeptBack(reason) => (PackageState::KeptBack, Some(kept_back_reason(reason))),
     }
@@ -142,16 +194,35 @@ fn kept_back_reason(reason: &KeptBackReason) -> String {
         _ => names.join(", "),
     };
     match reason {
-        KeptBackReason::NeedsNewPackages(names) if names.is_empty() => "apt's upgrade leaves it alone, its dist-upgrade does not".to_owned(),
-        KeptBackReason::NeedsNewPackages(names) => format!("needs new packages; dist-upgrade would install {}", named(names)),
-        KeptBackReason::NeedsRemovals(names) => format!("needs removals; dist-upgrade would remove {}", named(names)),
-        KeptBackReason::Unsatisfied => "apt finds no way to upgrade it with what the sources offer".to_owned(),
+        KeptBackReason::NeedsNewPackages(names) if names.is_empty() => {
+            "apt's upgrade leaves it alone, its dist-upgrade does not".to_owned()
+        }
+        KeptBackReason::NeedsNewPackages(names) => {
+            format!("needs new packages; dist-upgrade would install {}", named(names))
+        }
+        KeptBackReason::NeedsRemovals(names) => {
+            format!("needs removals; dist-upgrade would remove {}", named(names))
+        }
+        KeptBackReason::Unsatisfied => {
+            "apt finds no way to upgrade it with what the sources offer".to_owned()
+        }
     }
 }
 
 fn counts(scan: &Scan<'_>, updates: &[Update], coverage: &[Uncovered]) -> Counts {
-    let in_state = |wanted| updates.iter().flat_map(|update| &update.packages).filter(|package| package.state == wanted).count();
-    let is_open = |update: &&Update| update.packages.iter().any(|package| matches!(package.state, PackageState::Missing | PackageState::KeptBack));
+    let in_state = |wanted| {
+        updates
+            .iter()
+            .flat_map(|update| &update.packages)
+            .filter(|package| package.state == wanted)
+            .count()
+    };
+    let is_open = |update: &&Update| {
+        update
+            .packages
+            .iter()
+            .any(|package| matches!(package.state, PackageState::Missing | PackageState::KeptBack))
+    };
     let is_security = |update: &&Update| update.classification == Classification::Security;
     Counts {
         updates: updates.iter().filter(is_open).count(),
@@ -164,43 +235,93 @@ fn counts(scan: &Scan<'_>, updates: &[Update], coverage: &[Uncovered]) -> Counts
     }
 }
 
-/// A host with a hole never reads as up to date.
-fn standing(counts: &Counts, sources: &[Source], coverage: &[Uncovered]) -> Standing {
-    let is_whole = |source: &Source| source.state == SourceState::Verified && source.indexes.iter().all(|index| index.skipped.is_empty());
-    if !coverage.is_empty() || sources.is_empty() || !sources.iter().all(is_whole) {
-        Standing::Unknown
-    } else if counts.updates + counts.held + counts.phased > 0 {
-        Standing::UpdatesMissing
-    } else {
-        Standing::UpToDate
+/// The host's standing, by the rule of the domain: a host with a hole never reads as up to date.
+fn standing(coverage: &Coverage) -> Standing {
+    match coverage.standing() {
+        HostStanding::UpToDate => Standing::UpToDate,
+        HostStanding::UpdatesMissing { holes: 0, .. } => Standing::UpdatesMissing,
+        HostStanding::UpdatesMissing { .. } | HostStanding::Unknown { .. } => Standing::Unknown,
     }
 }
 
-fn coverage(scan: &Scan<'_>, sources: &[Source]) -> Vec<Uncovered> {
-    let silent: Vec<&Source> = sources.iter().filter(|source| matches!(source.state, SourceState::NotAnswering | SourceState::Incomplete)).collect();
-    let reason = match silent.as_slice() {
-        [] if sources.is_empty() => "no source is configured".to_owned(),
-        [] => "no configured source lists it".to_owned(),
-        [one] => format!("no verified source lists it; {} {} answers nothing or not all", one.uri, one.suite),
-        some => format!("no verified source lists it; {} sources answer nothing or not all", some.len()),
+/// The holes of single packages in words; those of sources stand with the sources.
+fn uncovered(coverage: &Coverage, sources: &[Source]) -> Vec<Uncovered> {
+    let named = |number: &SourceNo| {
+        let source = &sources[usize::from(number.0)];
+        format!("{} {}", source.uri, source.suite)
     };
-    let uncovered = |package: &&domain::host::inventory::InstalledPackage| Uncovered {
-        name: package.name.to_string(),
-        architecture: package.architecture.to_string(),
-        installed: package.version.to_string(),
-        reason: reason.clone(),
+    let reason = |why: &Unanswered| match why {
+        Unanswered::Nowhere if sources.is_empty() => "no source is configured".to_owned(),
+        Unanswered::Nowhere => "no configured source lists it".to_owned(),
+        Unanswered::NamedBy(source) => format!("only {} lists it, which cannot be believed", named(source)),
+        Unanswered::PerhapsIn(silent) => match silent.as_slice() {
+            [one] => format!("no verified source lists it; {} does not answer", named(one)),
+            more => format!(
+                "no verified source lists it; {} sources do not answer",
+                more.len()
+            ),
+        },
     };
-    scan.findings.unknown.iter().map(uncovered).collect()
+    let holes = coverage.holes.iter().filter_map(|hole| match hole {
+        Hole::Package {
+            name,
+            architecture,
+            version,
+            why,
+        } => Some(Uncovered {
+            name: name.to_string(),
+            architecture: architecture.to_string(),
+            installed: version.to_string(),
+            reason: reason(why),
+        }),
+        Hole::NoSources | Hole::NoPackages | Hole::Source { .. } => None,
+    });
+    holes.collect()
+}
+
+/// What became of a source, as the domain's rule takes it. An index that is missing, or of which stanzas were skipped,
+/// makes its silence as doubtful as age does.
+fn coverage_state(source: &Source) -> SourceReport {
+    let listings = source
+        .indexes
+        .iter()
+        .filter(|index| index.reason.is_none())
+        .count();
+    let skipped = source.indexes.iter().find(|index| !index.skipped.is_empty());
+    let why = source.reason.clone().unwrap_or_default();
+    let state = match source.state {
+        SourceState::NotAnswering => coverage::SourceState::Refused { why },
+        SourceState::Incomplete => coverage::SourceState::ListMissing { why },
+        SourceState::Stale => coverage::SourceState::Stale { listings, why },
+        SourceState::Verified if skipped.is_some() => coverage::SourceState::Stale {
+            listings,
+            why: "malformed stanzas were skipped".to_owned(),
+        },
+        SourceState::Verified => coverage::SourceState::Verified { listings },
+    };
+    SourceReport {
+        name: format!("{} {}", source.uri, source.suite),
+        state,
+    }
 }
 
 fn source(asked: &Asked<'_>) -> Source {
     let first = asked.source.stanzas[0];
-    let components = asked.source.stanzas.iter().flat_map(|stanza| stanza.components.iter().cloned());
+    let components = asked
+        .source
+        .stanzas
+        .iter()
+        .flat_map(|stanza| stanza.components.iter().cloned());
     let mut source = Source {
         uri: first.uri.clone(),
         suite: first.suite.clone(),
         components: components.collect(),
-        configured_in: asked.source.stanzas.iter().map(|stanza| format!("{}:{}", stanza.file, stanza.line)).collect(),
+        configured_in: asked
+            .source
+            .stanzas
+            .iter()
+            .map(|stanza| format!("{}:{}", stanza.file, stanza.line))
+            .collect(),
         state: SourceState::NotAnswering,
         reason: None,
         origin: None,
@@ -243,14 +364,21 @@ fn fill(source: &mut Source, answer: &Answer) {
     let is_missing = |listing: &ListingAnswer| listing.outcome.is_err();
     (source.state, source.reason) = match answer.freshness {
         _ if answer.listings.iter().any(is_missing) => (SourceState::Incomplete, None),
+        _ if answer.doubt.is_some() => (SourceState::Stale, answer.doubt.clone()),
         Freshness::Fresh { .. } => (SourceState::Verified, None),
         Freshness::Expired { since } => (
             SourceState::Stale,
-            Some(format!("what it published expired on {}: newer updates may exist; --refresh fetches them", day(since))),
+            Some(format!(
+                "what it published expired on {}: newer updates may exist; --refresh fetches them",
+                day(since)
+            )),
         ),
         Freshness::FromTheFuture { until } => (
             SourceState::Stale,
-            Some(format!("its release file is dated {}, which has not come yet: is this machine's clock right?", until)),
+            Some(format!(
+                "its release file is dated {}, which has not come yet: is this machine's clock right?",
+                until
+            )),
         ),
     };
 }
@@ -268,7 +396,9 @@ fn index(listing: &ListingAnswer) -> Index {
         Ok(readable) => {
             index.sha256 = Some(readable.digest.to_string());
             index.packages = Some(readable.index.len());
-            let skipped = |stanza: sources::apt::index::SkippedStanza| format!("line {}: {} {}", stanza.line, stanza.name, stanza.why);
+            let skipped = |stanza: sources::apt::index::SkippedStanza| {
+                format!("line {}: {} {}", stanza.line, stanza.name, stanza.why)
+            };
             index.skipped = readable.index.skipped().map(skipped).collect();
         }
         Err(why) => index.reason = Some(no_listing(why)),
@@ -296,18 +426,43 @@ fn lists_written_at(scan: &Scan<'_>) -> Option<Timestamp> {
 }
 
 fn simulation(simulated: &super::simulate::Simulated) -> Simulation {
-    let names = |set: &std::collections::BTreeSet<super::simulate::Name>| set.iter().map(|(name, architecture)| format!("{name}:{architecture}")).collect();
-    let transaction = |run: &super::simulate::Run| Transaction { upgraded: names(&run.upgraded), new: names(&run.new), removed: names(&run.removed) };
-    Simulation { upgrade: transaction(&simulated.upgrade), dist_upgrade: transaction(&simulated.dist_upgrade) }
+    let names = |set: &std::collections::BTreeSet<super::simulate::Name>| {
+        set.iter()
+            .map(|(name, architecture)| format!("{name}:{architecture}"))
+            .collect()
+    };
+    let transaction = |run: &super::simulate::Run| Transaction {
+        upgraded: names(&run.upgraded),
+        new: names(&run.new),
+        removed: names(&run.removed),
+    };
+    Simulation {
+        upgrade: transaction(&simulated.upgrade),
+        dist_upgrade: transaction(&simulated.dist_upgrade),
+    }
 }
 
+fn updaters(scan: &Scan<'_>) -> Vec<Updater> {
+    let updaters = agent::updaters::updaters(scan.host).into_iter();
+    updaters
+        .map(|updater| Updater {
+            name: updater.name,
+            installs: updater.installs(),
+            what: updater.to_string(),
+        })
+        .collect()
+}
 
 fn problems(scan: &Scan<'_>) -> Vec<Problem> {
     let of_host = scan.host.problems.iter().map(|problem| Problem {
         file: Some(problem.file.clone()),
         line: (problem.line > 0).then_some(problem.line),
-        what: problem.what.clone(),
+        what: problem.sentence(),
     });
-    let of_policy = scan.findings.policy.problems().iter().map(|problem| Problem { file: None, line: None, what: problem.to_string() });
+    let of_policy = scan.findings.policy.problems().iter().map(|problem| Problem {
+        file: None,
+        line: None,
+        what: problem.to_string(),
+    });
     of_host.chain(of_policy).collect()
 }

@@ -36,17 +36,22 @@ impl<'host> Channels<'host> {
         host: &'host Host,
         ask: impl Fn(&Merged<'host>, &Keyring) -> Result<Answer, NoAnswer> + Sync,
     ) -> Self {
-        let keyrings = Keyrings { host, parsed: Mutex::default() };
+        let keyrings = Keyrings::of_host(host);
         let merged = targets::merge(&host.channel_config.stanzas);
         let outcomes = side_by_side(&merged, |source| {
             let keyring = keyrings.of(source.stanzas[0])?;
             ask(source, &keyring)
         });
-        let asked = merged.into_iter().zip(outcomes).map(|(source, outcome)| Asked { source, outcome }).collect();
+        let asked = merged
+            .into_iter()
+            .zip(outcomes)
+            .map(|(source, outcome)| Asked { source, outcome })
+            .collect();
         Self::of(asked)
     }
 
-    fn of(asked: Vec<Asked<'host>>) -> Self {
+    /// The channels of sources that were asked, in apt's order.
+    pub fn of(asked: Vec<Asked<'host>>) -> Self {
         let mut listings = Vec::new();
         let mut places = Vec::new();
         for (source_at, asked) in asked.iter().enumerate() {
@@ -64,7 +69,11 @@ impl<'host> Channels<'host> {
                 }
             }
         }
-        Self { asked, listings, places }
+        Self {
+            asked,
+            listings,
+            places,
+        }
     }
 
     /// Everything offered under this name, in apt's order.
@@ -79,20 +88,27 @@ impl<'host> Channels<'host> {
     /// The source that a listing belongs to, and its answer.
     pub fn source_of(&self, number: ListingNo) -> (&Asked<'host>, &Answer) {
         let asked = &self.asked[self.places[usize::from(number.0)].0];
-        let answer = asked.outcome.as_ref().expect("only sources that answered have listings");
+        let answer = asked
+            .outcome
+            .as_ref()
+            .expect("only sources that answered have listings");
         (asked, answer)
     }
 
     fn index(&self, number: ListingNo) -> &ReadableIndex {
         let (_, index_at) = self.places[usize::from(number.0)];
         let ListingAnswer { outcome, .. } = &self.source_of(number).1.listings[index_at];
-        outcome.as_ref().expect("only indexes that can be read have a number")
+        outcome
+            .as_ref()
+            .expect("only indexes that can be read have a number")
     }
 }
 
 /// Host name of an address, as apt's `origin` pins compare it; empty for files.
 fn site(uri: &str) -> String {
-    let Some((_, rest)) = uri.split_once("://") else { return String::new() };
+    let Some((_, rest)) = uri.split_once("://") else {
+        return String::new();
+    };
     let authority = rest.split('/').next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     match host.strip_prefix('[') {
@@ -102,14 +118,27 @@ fn site(uri: &str) -> String {
 }
 
 /// The keyrings of a host, each file parsed once however many sources name it.
-struct Keyrings<'host> {
+pub struct Keyrings<'host> {
     host: &'host Host,
     parsed: Mutex<BTreeMap<String, Arc<Keyring>>>,
 }
 
-impl Keyrings<'_> {
-    fn of(&self, stanza: &Stanza) -> Result<Keyring, NoAnswer> {
-        let files = self.host.keys.for_stanza(stanza).map_err(|problem| NoAnswer::NoKeys(problem.to_string()))?;
+impl<'host> Keyrings<'host> {
+    /// None parsed yet.
+    pub fn of_host(host: &'host Host) -> Self {
+        Self {
+            host,
+            parsed: Mutex::default(),
+        }
+    }
+
+    /// The keys that may sign a source, or why there are none.
+    pub fn of(&self, stanza: &Stanza) -> Result<Keyring, NoAnswer> {
+        let files = self
+            .host
+            .keys
+            .for_stanza(stanza)
+            .map_err(|problem| NoAnswer::NoKeys(problem.to_string()))?;
         let mut keyring: Option<Keyring> = None;
         let mut first_problem = None;
         for file in &files {
@@ -120,7 +149,12 @@ impl Keyrings<'_> {
                         None => Keyring::clone(&parsed),
                     });
                 }
-                Err(cause) => first_problem = first_problem.or(Some(NoAnswer::BadKeys { file: file.path.clone(), cause })),
+                Err(cause) => {
+                    first_problem = first_problem.or(Some(NoAnswer::BadKeys {
+                        file: file.path.clone(),
+                        cause,
+                    }))
+                }
             }
         }
         // A damaged file in the folder of common keys harms the sources that it was for, not all the others.
@@ -131,7 +165,9 @@ impl Keyrings<'_> {
             (None, None) => return Err(NoAnswer::NoKeys("it names no key file".to_owned())),
         };
         match &stanza.signed_by {
-            SignedBy::Named { fingerprints, .. } if !fingerprints.is_empty() => Ok(keyring.restrict(fingerprints)),
+            SignedBy::Named { fingerprints, .. } if !fingerprints.is_empty() => {
+                Ok(keyring.restrict(fingerprints))
+            }
             _ => Ok(keyring),
         }
     }
@@ -149,7 +185,9 @@ impl Keyrings<'_> {
 
 /// `work` done for every item on as many threads as there are cores; results in the order of the items.
 pub fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len());
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(items.len());
     if threads <= 1 {
         return items.iter().map(work).collect();
     }
@@ -170,7 +208,10 @@ pub fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync
         take_turns();
     });
     let results = results.into_inner().expect("no holder of this lock panics");
-    results.into_iter().map(|result| result.expect("every item was taken once")).collect()
+    results
+        .into_iter()
+        .map(|result| result.expect("every item was taken once"))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,16 +1,198 @@
-//! `--refresh`.
-use super::channels::Channels;
-use super::simulate::{self, Simulated, World};
+//! `--refresh`: the host's configured sources synced into Patchyard's own store and read from there; the system's
+//! lists are not touched. Also lays out what was synced as lists for a simulation by apt.
+
+use super::channels::{Asked, Channels, Keyrings};
+use super::settings_for;
 use agent::host::Host;
+use anyhow::Context;
 use content::Store;
+use domain::digest::Sha256Digest;
 use jiff::Timestamp;
+use sources::apt::answer::{Answer, NoAnswer};
+use sources::apt::fetch::FetchConfig;
+use sources::apt::fetch::proxy::{HostProxy, Proxies};
+use sources::apt::freshness::{FreshnessRules, freshness};
+use sources::apt::keyring::Keyring;
+use sources::apt::lists::{self, name::file_name};
+use sources::apt::sync::{self, Note, Outcome, SourceRequest, SyncOutcome, SyncRequest};
+use sources::apt::targets::{self, Merged, Unlisted};
 use std::path::Path;
 
-/// temp
-pub fn ask<'host>(_host: &'host Host, _store: &Store, _now: Timestamp) -> anyhow::Result<Channels<'host>> {
-    anyhow::bail!("not yet")
+/// Syncs every source of the host and asks what came of it. A source that cannot be reached now answers by the
+/// snapshot that was adopted last, and says so.
+pub fn ask<'host>(host: &'host Host, store: &Store, now: Timestamp) -> Channels<'host> {
+    let keyrings = Keyrings::of_host(host);
+    let merged = targets::merge(&host.channel_config.stanzas);
+    let keys: Vec<Result<Keyring, NoAnswer>> = merged
+        .iter()
+        .map(|source| keyrings.of(source.stanzas[0]))
+        .collect();
+    let usable = merged
+        .iter()
+        .zip(&keys)
+        .filter_map(|(source, keyring)| Some((source, keyring.as_ref().ok()?)));
+    let request = SyncRequest {
+        sources: usable
+            .map(|(source, keyring)| SourceRequest {
+                source: source.clone(),
+                keyring,
+            })
+            .collect(),
+        settings: &host.channel_config.settings,
+        fetch: fetch_config(host),
+    };
+    let mut outcomes = sync::sync(&request, store, now).into_iter();
+    drop(request);
+    let ask_one = |(source, keyring): (Merged<'host>, Result<Keyring, NoAnswer>)| {
+        let outcome = keyring.and_then(|keyring| {
+            let synced = outcomes.next().expect("every source with a keyring was synced");
+            let question = Question {
+                host,
+                store,
+                source: &source,
+                keyring: &keyring,
+                now,
+            };
+            question.answer(synced)
+        });
+        Asked { source, outcome }
+    };
+    Channels::of(merged.into_iter().zip(keys).map(ask_one).collect())
 }
-/// temp
-pub fn simulate(host: &Host, root: &Path, _store: &Store, _channels: &Channels<'_>, _refresh: bool) -> anyhow::Result<Simulated> {
-    Ok(simulate::simulate(&World { root, lists: None, config: &host.channel_config, machine_id: host.facts.machine_id.as_deref() })?)
+
+/// What it takes to turn the outcome of a sync into an answer.
+struct Question<'a> {
+    host: &'a Host,
+    store: &'a Store,
+    source: &'a Merged<'a>,
+    keyring: &'a Keyring,
+    now: Timestamp,
+}
+
+impl Question<'_> {
+    fn answer(&self, synced: SyncOutcome) -> Result<Answer, NoAnswer> {
+        let unlisted: Vec<Unlisted> = synced
+            .notes
+            .into_iter()
+            .filter_map(|note| match note {
+                Note::Unlisted(unlisted) => Some(unlisted),
+                Note::OtherSuite { .. } | Note::Skipped { .. } => None,
+            })
+            .collect();
+        let (snapshot, doubt) = match synced.outcome {
+            Outcome::Adopted(snapshot) | Outcome::Expired { snapshot, .. } => (Some(snapshot), None),
+            Outcome::Unchanged { .. } => (self.current()?, None),
+            Outcome::Failed(why) => {
+                let why = crate::text::chain(&why);
+                match self.current() {
+                    Ok(Some(snapshot)) => (
+                        Some(snapshot),
+                        Some(format!(
+                            "it could not be fetched now ({why}); what was fetched before is used"
+                        )),
+                    ),
+                    _ => return Err(NoAnswer::NotFetched(why)),
+                }
+            }
+        };
+        let snapshot = snapshot.ok_or(NoAnswer::ListsMissing)?;
+        let facts = snapshot.release.facts();
+        let settings = settings_for(self.host, facts.label.as_deref());
+        let freshness = freshness(
+            facts,
+            &FreshnessRules::new(self.source.stanzas[0], &settings),
+            self.now,
+        );
+        let answer = Answer::of_snapshot(self.store, snapshot, unlisted, self.keyring, freshness);
+        Ok(Answer { doubt, ..answer })
+    }
+
+    fn current(&self) -> Result<Option<sources::apt::snapshot::Snapshot>, NoAnswer> {
+        sync::current(self.store, self.source, self.keyring, self.now)
+            .map_err(|why| NoAnswer::NotFetched(crate::text::chain(&why)))
+    }
+}
+
+/// Proxies and certificates as apt.conf and the environment have them; apt.conf comes first, as with apt.
+fn fetch_config(host: &Host) -> FetchConfig {
+    let conf = &host.apt_conf;
+    let from_environment = |name: &str| {
+        if host.tree.is_live() {
+            crate::variable(name).filter(|value| !value.is_empty())
+        } else {
+            None
+        }
+    };
+    let proxy = |scheme: &str| {
+        let set = conf.text(&format!("Acquire::{scheme}::Proxy")).map(str::to_owned);
+        let proxy = set.or_else(|| from_environment(&format!("{scheme}_proxy")));
+        proxy.filter(|proxy| !proxy.is_empty() && !proxy.eq_ignore_ascii_case("DIRECT"))
+    };
+    let mut hosts = Vec::new();
+    for scheme in ["http", "https"] {
+        let folder = format!("Acquire::{scheme}::Proxy");
+        for name in conf.names_below(&folder) {
+            if let Some(value) = conf.text(&format!("{folder}::{name}")) {
+                let choice = if value.eq_ignore_ascii_case("DIRECT") {
+                    HostProxy::Direct
+                } else {
+                    HostProxy::Through(value.to_owned())
+                };
+                hosts.push((name, choice));
+            }
+        }
+    }
+    let direct = from_environment("no_proxy").unwrap_or_default();
+    FetchConfig {
+        proxies: Proxies {
+            http: proxy("http"),
+            https: proxy("https")
+                .or_else(|| proxy("http").filter(|_| conf.text("Acquire::https::Proxy").is_none())),
+            hosts,
+            direct: direct
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        },
+        authorities: conf
+            .text("Acquire::https::CaInfo")
+            .map(|path| host.tree.outside(path)),
+        root: host.tree.path().to_owned(),
+        ..FetchConfig::default()
+    }
+}
+
+/// Lays out the synced snapshots in `folder` under the names that apt gives its lists, as links into the store.
+pub fn lay_out(channels: &Channels<'_>, store: &Store, folder: &Path) -> anyhow::Result<()> {
+    for asked in &channels.asked {
+        let Ok(answer) = &asked.outcome else { continue };
+        let base = lists::base_uri(&asked.source);
+        let link = |digest: &Sha256Digest, path: &str| -> anyhow::Result<()> {
+            let target = store
+                .path(digest)
+                .with_context(|| format!("find {path} in the cache"))?;
+            std::os::unix::fs::symlink(target, folder.join(file_name(&format!("{base}{path}"))))
+                .context("lay out the lists")
+        };
+        let release = store
+            .map(&answer.release_digest)?
+            .context("find a release file in the cache")?;
+        let is_inline = release.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----");
+        link(
+            &answer.release_digest,
+            if is_inline { "InRelease" } else { "Release" },
+        )?;
+        for readable in answer
+            .listings
+            .iter()
+            .filter_map(|listing| listing.outcome.as_ref().ok())
+        {
+            if let Some(published) = &readable.published {
+                link(&published.digest, &published.path)?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -69,12 +69,20 @@ pub fn simulate(world: &World<'_>) -> Result<Simulated, SimulateError> {
     let options = options(world, scratch.path()).map_err(SimulateError::NoFolder)?;
     let native = &world.config.native_architecture;
     let run = |command| -> Result<Run, SimulateError> { Ok(parse(&apt_get(command, &options)?, native)) };
-    Ok(Simulated { upgrade: run("upgrade")?, dist_upgrade: run("dist-upgrade")? })
+    Ok(Simulated {
+        upgrade: run("upgrade")?,
+        dist_upgrade: run("dist-upgrade")?,
+    })
 }
 
 fn apt_get(command: &'static str, options: &[String]) -> Result<String, SimulateError> {
     let output = Command::new("apt-get")
-        .args(["--simulate", "--quiet=2", "--option=Debug::NoLocking=true", "--option=APT::Get::Show-User-Simulation-Note=false"])
+        .args([
+            "--simulate",
+            "--quiet=2",
+            "--option=Debug::NoLocking=true",
+            "--option=APT::Get::Show-User-Simulation-Note=false",
+        ])
         .args(options.iter().map(|option| format!("--option={option}")))
         .arg(command)
         .env("LC_ALL", "C")
@@ -87,12 +95,19 @@ fn apt_get(command: &'static str, options: &[String]) -> Result<String, Simulate
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    let words = words.lines().filter(|line| line.starts_with("E:")).collect::<Vec<_>>().join(" ");
+    let words = words
+        .lines()
+        .filter(|line| line.starts_with("E:"))
+        .collect::<Vec<_>>()
+        .join(" ");
     Err(SimulateError::Refused { command, words })
 }
 
 fn options(world: &World<'_>, scratch: &Path) -> std::io::Result<Vec<String>> {
-    let mut options = vec!["Dir::Cache::pkgcache=".to_owned(), "Dir::Cache::srcpkgcache=".to_owned()];
+    let mut options = vec![
+        "Dir::Cache::pkgcache=".to_owned(),
+        "Dir::Cache::srcpkgcache=".to_owned(),
+    ];
     if let Some(lists) = world.lists {
         options.push(format!("Dir::State::lists={}", lists.display()));
     }
@@ -112,15 +127,28 @@ fn options(world: &World<'_>, scratch: &Path) -> std::io::Result<Vec<String>> {
         format!("Dir::Etc::preferencesparts={}", inside("etc/apt/preferences.d")),
         format!("Dir::State={}", inside("var/lib/apt")),
         format!("Dir::State::status={}", inside("var/lib/dpkg/status")),
-        format!("Dir::State::extended_states={}", inside("var/lib/apt/extended_states")),
+        format!(
+            "Dir::State::extended_states={}",
+            inside("var/lib/apt/extended_states")
+        ),
         format!("APT::Architecture={}", world.config.native_architecture),
     ]);
     if world.lists.is_none() {
         options.push(format!("Dir::State::lists={}", inside("var/lib/apt/lists")));
     }
-    options.extend(world.config.architectures().map(|name| format!("APT::Architectures::={name}")));
+    options.extend(
+        world
+            .config
+            .architectures()
+            .map(|name| format!("APT::Architectures::={name}")),
+    );
     let settings = &world.config.settings;
-    options.extend(settings.default_release.as_ref().map(|release| format!("APT::Default-Release={release}")));
+    options.extend(
+        settings
+            .default_release
+            .as_ref()
+            .map(|release| format!("APT::Default-Release={release}")),
+    );
     options.extend(world.machine_id.map(|id| format!("APT::Machine-ID={id}")));
     match settings.phased {
         PhasedChoice::ByMachineId => {}
@@ -141,7 +169,9 @@ fn parse(text: &str, native: &str) -> Run {
     let mut run = Run::default();
     for line in text.lines() {
         let mut words = line.splitn(3, ' ');
-        let (Some(verb), Some(name)) = (words.next(), words.next()) else { continue };
+        let (Some(verb), Some(name)) = (words.next(), words.next()) else {
+            continue;
+        };
         let rest = words.next().unwrap_or_default();
         let (name, architecture) = name.split_once(':').unwrap_or((name, native));
         let name = (name.to_owned(), architecture.to_owned());
@@ -158,7 +188,11 @@ fn parse(text: &str, native: &str) -> Run {
 /// What the two runs say of an installed package that could have another version. Which of the new packages it needs
 /// apt does not say, so all that `dist-upgrade` would install besides are named.
 pub fn said(simulated: &Simulated, package: &InstalledPackage, native: &str) -> overlay::Simulated {
-    let architecture = if &*package.architecture == "all" { native } else { &package.architecture };
+    let architecture = if &*package.architecture == "all" {
+        native
+    } else {
+        &package.architecture
+    };
     let name = (package.name.to_string(), architecture.to_owned());
     let all = &simulated.dist_upgrade;
     let names = |set: &BTreeSet<Name>| set.iter().map(|(name, _)| name.clone()).collect();
@@ -186,7 +220,10 @@ mod tests {
             Remv old-thing [1.0]\nConf libc6 (2.36-10 Debian:12.5/stable [amd64])\n";
         let run = parse(text, "amd64");
         let name = |name: &str, architecture: &str| (name.to_owned(), architecture.to_owned());
-        assert_eq!(run.upgraded, [name("libc6", "amd64"), name("libc6", "i386")].into());
+        assert_eq!(
+            run.upgraded,
+            [name("libc6", "amd64"), name("libc6", "i386")].into()
+        );
         assert_eq!(run.new, [name("linux-image-6.1.0-20-amd64", "amd64")].into());
         assert_eq!(run.removed, [name("old-thing", "amd64")].into());
     }

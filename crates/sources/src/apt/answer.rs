@@ -3,11 +3,14 @@
 
 use super::decompress::DecompressError;
 use super::freshness::Freshness;
-use super::index::{BuildError, Index};
+use super::index::{BuildError, COMPILED, Index};
+use super::keyring::Keyring;
 use super::keyring::KeyringError;
 use super::openpgp::{GoodSignature, Refusal};
 use super::release::{Release, ReleaseError};
-use content::{Mapped, StoreError};
+use super::snapshot::{Published, Snapshot, SnapshotIndex};
+use super::targets::{Target, Unlisted, WhyUnlisted};
+use content::{Mapped, Store, StoreError};
 use domain::digest::Sha256Digest;
 use std::io;
 use std::path::PathBuf;
@@ -25,8 +28,38 @@ pub struct Answer {
     pub keys: Vec<String>,
     /// Whether it is still what the vendor vouches for.
     pub freshness: Freshness,
+    /// Why newer things may have been published than these, besides freshness: a sync that failed.
+    pub doubt: Option<String>,
     /// The package indexes that the host uses of it, in apt's order.
     pub listings: Vec<ListingAnswer>,
+}
+
+impl Answer {
+    /// What a snapshot of the store answers. `unlisted` are configured indexes that its release does not list.
+    pub fn of_snapshot(
+        store: &Store,
+        snapshot: Snapshot,
+        unlisted: Vec<Unlisted>,
+        keyring: &Keyring,
+        freshness: Freshness,
+    ) -> Self {
+        let listing = |index: SnapshotIndex| {
+            let outcome = ReadableIndex::open(store, index.digest)
+                .and_then(|readable| readable.ok_or(NoListing::Missing))
+                .map(|readable| ReadableIndex { published: index.published, ..readable });
+            ListingAnswer { component: index.component, architecture: index.architecture, outcome }
+        };
+        let holes = unlisted.into_iter().filter_map(ListingAnswer::of_unlisted);
+        Self {
+            listings: snapshot.indexes.into_iter().map(listing).chain(holes).collect(),
+            release: snapshot.release,
+            signatures: snapshot.signatures,
+            release_digest: snapshot.release_digest,
+            keys: keyring.fingerprints(),
+            freshness,
+            doubt: None,
+        }
+    }
 }
 
 /// One package index.
@@ -40,6 +73,22 @@ pub struct ListingAnswer {
     pub outcome: Result<ReadableIndex, NoListing>,
 }
 
+impl ListingAnswer {
+    /// The hole that a configured index without a listing is; an architecture without packages is none.
+    pub fn of_unlisted(unlisted: Unlisted) -> Option<Self> {
+        let why = match unlisted.why {
+            WhyUnlisted::NoPackages => return None,
+            WhyUnlisted::NoSuchComponent => "the source has no such component; is it misspelt?",
+            WhyUnlisted::NoSuchArchitecture => {
+                "the source has nothing for this architecture; [arch=...] in its stanza leaves it out"
+            }
+            WhyUnlisted::NotProvided => "the source does not provide it",
+        };
+        let Target { component, architecture, .. } = unlisted.target;
+        Some(Self { component, architecture, outcome: Err(NoListing::Unlisted(why)) })
+    }
+}
+
 /// An index that can be asked.
 #[derive(Debug)]
 pub struct ReadableIndex {
@@ -47,6 +96,17 @@ pub struct ReadableIndex {
     pub digest: Sha256Digest,
     /// The compiled form.
     pub index: Index<Mapped>,
+    /// The file as published, where it is in the store: for synced sources.
+    pub published: Option<Published>,
+}
+
+impl ReadableIndex {
+    /// The compiled form of the index with this digest, if the store has one that is sound.
+    pub fn open(store: &Store, digest: Sha256Digest) -> Result<Option<Self>, NoListing> {
+        let index = store.map_derived(COMPILED, &digest)?.and_then(|mapped| Index::open(mapped).ok());
+        let sound = index.filter(|index| index.packages_digest() == digest);
+        Ok(sound.map(|index| Self { digest, index, published: None }))
+    }
 }
 
 /// Why a source answers nothing.
@@ -110,7 +170,7 @@ pub enum NoListing {
     Missing,
     /// The release does not have what is configured.
     #[error("{0}")]
-    Unlisted(String),
+    Unlisted(&'static str),
     /// The release gives no digest of the uncompressed index, and the host keeps no other form.
     #[error("the release file names no digest for the form in which the host keeps it; 'patchyard scan --refresh' can verify it")]
     NoDigest,

@@ -18,6 +18,9 @@ mod stanza;
 pub use build::{BuildError, CompiledIndex, IndexBuilder, MAX_SKIPPED, MAX_STANZA_BYTES};
 pub use stanza::SkipReason;
 
+/// The kind of derived content that compiled indexes are in the content store.
+pub const COMPILED: &str = "packages-index-1";
+
 /// A stanza that was left out of an index; the others are used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedStanza {
@@ -162,5 +165,68 @@ impl<B: Deref<Target = [u8]>> Index<B> {
     fn text(&self, offset: u32) -> Option<&str> {
         let text = layout::string_at(&self.bytes[self.tables.strings.clone()], offset)?;
         std::str::from_utf8(text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sound_index() -> Vec<u8> {
+        let stanza = |name: u32| format!("Package: p{}\nVersion: {name}\nArchitecture: all\n\n", name / 2);
+        let packages: String = (0..40).map(stanza).collect();
+        let mut builder = IndexBuilder::new();
+        builder.push(packages.as_bytes()).expect("stanzas are short");
+        builder.push(b"Package: bad\n\n").expect("stanzas are short");
+        builder
+            .finish(Sha256Digest([1; 32]))
+            .expect("there are few packages")
+            .bytes
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn tables_of_nonsense_with_right_checksums_are_read_without_a_panic(
+            nonsense in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..200),
+        ) {
+            let mut bytes = sound_index();
+            for (place, byte) in nonsense {
+                let body = &mut bytes[layout::HEADER_BYTES..];
+                body[place.index(body.len())] = byte;
+            }
+            let (mut header, _) = Header::read(&bytes).expect("the header is untouched");
+            header.body_checksum = layout::checksum(&bytes[layout::HEADER_BYTES..]);
+            bytes[..layout::HEADER_BYTES].copy_from_slice(&header.to_bytes());
+            let index = Index::open(&bytes[..]).expect("the checksums are right");
+            prop_assert!(index.iter(ListingNo(0)).count() <= index.len());
+            prop_assert!(index.skipped().count() == 1);
+            for number in 0..20 {
+                let name = format!("p{number}");
+                prop_assert!(index.offers(&name, ListingNo(0)).all(|offer| offer.name == name));
+            }
+        }
+
+        #[test]
+        fn any_header_with_a_right_checksum_is_refused_or_right(
+            numbers in prop::collection::vec(prop_oneof![0..200_u32, any::<u32>()], 4),
+        ) {
+            let bytes = sound_index();
+            let (sound, _) = Header::read(&bytes).expect("the index is sound");
+            let header = Header {
+                packages: numbers[0],
+                skipped_recorded: numbers[1],
+                skipped_total: numbers[2],
+                strings_bytes: numbers[3],
+                ..sound
+            };
+            if header.packages <= layout::MAX_PACKAGES {
+                let forged = [&header.to_bytes()[..], &bytes[layout::HEADER_BYTES..]].concat();
+                let read = Header::read(&forged);
+                prop_assert!(read.is_err() || header.tables().strings.end == forged.len());
+            }
+        }
     }
 }

@@ -8,11 +8,11 @@ mod stamps;
 use super::answer::{Answer, ListingAnswer, NoAnswer, NoListing, ReadableIndex};
 use super::decompress::{self, Compression, DecompressError, OutputLimits};
 use super::freshness::{self, FreshnessRules};
-use super::index::{Index, IndexBuilder};
+use super::index::{COMPILED, IndexBuilder};
 use super::keyring::Keyring;
 use super::openpgp::{self, Verified};
 use super::release::{FileEntry, Release};
-use super::targets::{self, Merged, Target, WhyUnlisted};
+use super::targets::{self, Merged, Target};
 use content::{HashingReader, Store};
 use domain::digest::Sha256Digest;
 use domain::host::channels::{Settings, Trust};
@@ -24,8 +24,6 @@ use std::path::PathBuf;
 
 /// Extensions that apt gives the lists it keeps, plain first as apt prefers it.
 const EXTENSIONS: [&str; 5] = ["", ".lz4", ".zst", ".xz", ".gz"];
-/// A compiled index by the digest of its Packages file.
-pub const COMPILED: &str = "packages-index-1";
 /// Bytes that are unpacked, hashed and parsed at a time.
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -83,15 +81,10 @@ impl<'a> HostLists<'a> {
                 ListingAnswer { component: target.component, architecture: target.architecture, outcome }
             })
             .collect();
-        for unlisted in targets::unlisted(source, release.facts(), is_listed) {
-            if let Some(why) = hole(unlisted.why) {
-                let outcome = Err(NoListing::Unlisted(why.to_owned()));
-                let target = unlisted.target;
-                listings.push(ListingAnswer { component: target.component, architecture: target.architecture, outcome });
-            }
-        }
+        let unlisted = targets::unlisted(source, release.facts(), is_listed);
+        listings.extend(unlisted.into_iter().filter_map(ListingAnswer::of_unlisted));
         let signatures = verified.signatures().to_vec();
-        Ok(Answer { release, signatures, release_digest, keys: keyring.fingerprints(), freshness, listings })
+        Ok(Answer { release, signatures, release_digest, keys: keyring.fingerprints(), freshness, doubt: None, listings })
     }
 
     fn release(&self, source: &Merged<'_>, base: &str, keyring: &Keyring) -> Result<(Verified, Sha256Digest), NoAnswer> {
@@ -137,12 +130,12 @@ impl<'a> HostLists<'a> {
         let unreadable = |cause| NoListing::Unreadable { path: self.folder.join(&name), cause };
         let stamp = Stamp::of(&file.metadata().map_err(unreadable)?);
         if self.stamps.digest(&name, stamp) == Some(entry.sha256) {
-            if let Some(known) = self.compiled(entry.sha256)? {
+            if let Some(known) = ReadableIndex::open(self.store, entry.sha256)? {
                 return Ok(known);
             }
         }
         let unpacked = decompress::reader(Compression::from_name(&name), file, OutputLimits::INDEX)?;
-        let index = match self.compiled(entry.sha256)? {
+        let index = match ReadableIndex::open(self.store, entry.sha256)? {
             Some(known) => verify_only(unpacked, entry).map(|()| known),
             None => self.compile(unpacked, entry.sha256),
         };
@@ -167,13 +160,6 @@ impl<'a> HostLists<'a> {
         Ok(None)
     }
 
-    /// The compiled form, if it was made before and is sound.
-    fn compiled(&self, digest: Sha256Digest) -> Result<Option<ReadableIndex>, NoListing> {
-        let mapped = self.store.map_derived(COMPILED, &digest)?;
-        let index = mapped.and_then(|mapped| Index::open(mapped).ok());
-        Ok(index.filter(|index| index.packages_digest() == digest).map(|index| ReadableIndex { digest, index }))
-    }
-
     /// Hashes and compiles in one pass; what does not have the digest is thrown away.
     fn compile(&self, unpacked: impl Read, expected: Sha256Digest) -> Result<ReadableIndex, NoListing> {
         let mut builder = IndexBuilder::new();
@@ -192,17 +178,7 @@ impl<'a> HostLists<'a> {
         let compiled = builder.finish(digest)?;
         self.store.insert_derived(COMPILED, &digest, &compiled.bytes)?;
         drop(compiled);
-        self.compiled(digest)?.ok_or(NoListing::Mismatch)
-    }
-}
-
-/// Why what is configured is not there, if that is a hole: an architecture without packages is none.
-fn hole(why: WhyUnlisted) -> Option<&'static str> {
-    match why {
-        WhyUnlisted::NoPackages => None,
-        WhyUnlisted::NoSuchComponent => Some("the source has no such component; is it misspelt?"),
-        WhyUnlisted::NoSuchArchitecture => Some("the source has nothing for this architecture; [arch=...] in its stanza leaves it out"),
-        WhyUnlisted::NotProvided => Some("the source does not provide it"),
+        ReadableIndex::open(self.store, digest)?.ok_or(NoListing::Mismatch)
     }
 }
 
