@@ -26,7 +26,7 @@ pub struct FetchLimits {
     pub answer: Duration,
     /// The lowest rate that is put up with, in bytes a second.
     pub min_bytes_per_second: u64,
-    /// The time over which the rate is taken; also the longest silence.
+    /// The time over which the rate is taken; the longest silence is the larger of it and `answer`.
     pub rate_window: Duration,
     /// For everything that one [`Fetcher`] fetches.
     pub total: Duration,
@@ -138,6 +138,14 @@ pub enum FetchError {
         /// Why.
         #[source]
         cause: Box<ureq::Error>,
+    },
+    /// Connected, and then nothing came.
+    #[error("{uri} does not answer within {} s", limit.as_secs_f32())]
+    NoAnswer {
+        /// The address.
+        uri: String,
+        /// The limit.
+        limit: Duration,
     },
     /// The server answered with an error.
     #[error("{uri} answers with status {status}")]

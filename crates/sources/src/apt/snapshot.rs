@@ -3,6 +3,7 @@
 
 use super::openpgp::GoodSignature;
 use super::release::Release;
+use super::targets::{Target, Unlisted};
 use domain::digest::Sha256Digest;
 
 /// A verified, immutable snapshot of a source.
@@ -14,8 +15,12 @@ pub struct Snapshot {
     pub signatures: Vec<GoodSignature>,
     /// Digest of the release file as published: of InRelease with its signature, or of Release.
     pub release_digest: Sha256Digest,
-    /// The package indexes that were asked for, in apt's order.
+    /// The package indexes that the host uses and that were fetched, in apt's order.
     pub indexes: Vec<SnapshotIndex>,
+    /// What the host is configured to use now and was not when this was fetched: a hole until the next sync.
+    pub missing: Vec<Target>,
+    /// What is configured and the release does not list.
+    pub unlisted: Vec<Unlisted>,
 }
 
 /// One package index of a snapshot.

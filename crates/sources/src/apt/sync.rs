@@ -7,6 +7,7 @@
 
 mod current;
 mod index;
+mod lock;
 mod release;
 mod source;
 mod state;
@@ -214,6 +215,9 @@ pub enum SyncError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Somebody emptied the store during the sync.
+    #[error("what is known of it was removed from the content store meanwhile; try again")]
+    Vanished,
     /// Another process syncs the same source, and took too long.
     #[error("another process is syncing it")]
     Busy,

@@ -4,4 +4,6 @@
 
 mod decompress;
 mod index;
+mod sync;
+mod targets;
 mod tools;

@@ -103,9 +103,13 @@ impl Client {
             request = request.header(header::RANGE, format!("bytes={}-", question.from_byte));
         }
         let request = request.config().proxy(proxy).timeout_global(Some(left)).build();
-        request
-            .call()
-            .map_err(|error| transfer_error(&shown_address, error, &config.limits))
+        request.call().map_err(|error| match error {
+            Error::Timeout(Timeout::PerRead | Timeout::RecvResponse) => FetchError::NoAnswer {
+                uri: at.to_string(),
+                limit: config.limits.answer,
+            },
+            error => transfer_error(&shown_address, error, &config.limits),
+        })
     }
 
     fn tls(&self, config: &FetchConfig) -> Result<Agent, FetchError> {
@@ -135,7 +139,7 @@ fn agent(config: &FetchConfig, roots: Option<RootCerts>) -> Agent {
         .max_response_header_size(limits.header_bytes)
         .timeout_connect(Some(limits.connect))
         .timeout_recv_response(Some(limits.answer))
-        .timeout_per_read(Some(limits.rate_window))
+        .timeout_per_read(Some(limits.rate_window.max(limits.answer)))
         .timeout_per_write(Some(limits.rate_window))
         .proxy(None);
     if let Some(roots) = roots {

@@ -67,11 +67,12 @@ impl Fetcher {
 
     /// Fetches the rest of a file of known digest and size into the store. A transfer that breaks is taken up again
     /// where it broke; what is complete and wrong is thrown away, and fetched once more if a part of it was older.
+    /// `begin` gives what was fetched so far, or `None` if somebody else stored it meanwhile.
     pub fn into_store(
         &self,
         uri: &str,
         size_bytes: u64,
-        begin: impl Fn() -> Result<Partial, InsertError>,
+        begin: impl Fn() -> Result<Option<Partial>, InsertError>,
     ) -> Result<Presence, FetchError> {
         self.at_any_address(uri, |address| {
             let mut tries = 0;
@@ -80,7 +81,9 @@ impl Fetcher {
                     uri: address.to_string(),
                     cause,
                 };
-                let partial = begin().map_err(stored)?;
+                let Some(partial) = begin().map_err(stored)? else {
+                    return Ok(Presence::Fetched);
+                };
                 let before = partial.size_bytes();
                 let error = match self.resume(address, partial, size_bytes) {
                     Ok(presence) => return Ok(presence),

@@ -5,8 +5,8 @@ use super::{SyncError, release::MAX_RELEASE_BYTES};
 use crate::apt::keyring::Keyring;
 use crate::apt::openpgp;
 use crate::apt::release::Release;
-use crate::apt::snapshot::Snapshot;
-use crate::apt::targets::Merged;
+use crate::apt::snapshot::{Snapshot, SnapshotIndex};
+use crate::apt::targets::{Merged, merged_targets, unlisted};
 use content::{Mapped, Store};
 use domain::digest::Sha256Digest;
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 pub type CurrentError = SyncError;
 
 /// The snapshot in force of a source, or if none ever was, the stale one that was fetched last; `None` if it was never
-/// synced. Signatures are verified again at `now` with the keys that may sign the source today; whether it is still
+/// synced. Its indexes are those that `source` uses now. Signatures are verified again at `now` with the keys that may sign the source today; whether it is still
 /// fresh is the caller's question (`super::freshness`).
 pub fn current(
     store: &Store,
@@ -41,11 +41,27 @@ pub fn current(
             openpgp::verify_detached(&bytes, &signature, keyring, now)?
         }
     };
+    let release = Release::parse(&verified)?;
+    let is_listed = |path: &str| release.file(path).is_some();
+    let (mut indexes, mut missing) = (Vec::new(), Vec::new());
+    for target in merged_targets(source, release.facts(), is_listed) {
+        let is_it = |index: &&SnapshotIndex| {
+            index.component == target.component && index.architecture == target.architecture
+        };
+        match state.indexes.iter().find(is_it) {
+            Some(index) => indexes.push(index.clone()),
+            None => missing.push(target),
+        }
+    }
+    let unlisted = unlisted(source, release.facts(), is_listed);
+    let signatures = verified.signatures().to_vec();
     Ok(Some(Snapshot {
-        release: Release::parse(&verified)?,
-        signatures: verified.signatures().to_vec(),
         release_digest: state.release,
-        indexes: state.indexes,
+        release,
+        signatures,
+        indexes,
+        missing,
+        unlisted,
     }))
 }
 

@@ -1,7 +1,7 @@
 //! The package indexes of a release: fetched by digest, verified packed and unpacked, compiled.
 
 use super::release::NewRelease;
-use super::{Context, Note, SourceRequest, SyncError};
+use super::{Context, Note, SourceRequest, SyncError, lock};
 use crate::apt::decompress::{self, Compression, OutputLimits};
 use crate::apt::fetch::Presence;
 use crate::apt::index::{Index, IndexBuilder};
@@ -15,7 +15,7 @@ use std::io::Read;
 use std::sync::PoisonError;
 
 /// The name of the compiled form beside a Packages file's digest.
-pub const COMPILED: &str = "packages-index-1";
+pub use crate::apt::index::COMPILED;
 
 /// Extensions of index files, best first; what the release does not list is passed over.
 const EXTENSIONS: [&str; 4] = [".xz", ".zst", ".gz", ""];
@@ -122,9 +122,12 @@ fn fetch(
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let slash = if folder.is_empty() { "" } else { "/" };
     let named_by_digest = format!("{base}{folder}{slash}by-hash/SHA256/{}", listed.sha256);
+    // Two sources may list the same file: who comes second waits for the first.
     let begin = || {
-        let partial = context.store.partial(listed.sha256, listed.size_bytes)?;
-        // Two sources may list the same file: who comes second waits no longer than a transfer may be silent.
+        let partial = lock::patiently(|| match context.store.contains(&listed.sha256) {
+            true => Ok(Some(None)),
+            false => Ok(context.store.partial(listed.sha256, listed.size_bytes)?.map(Some)),
+        })?;
         partial.ok_or_else(|| InsertError::Disk(std::io::Error::from(std::io::ErrorKind::ResourceBusy)))
     };
     let places = by_hash

@@ -2,7 +2,7 @@
 
 use super::release::{Ask, NewRelease, Offered, judge, offered};
 use super::state::{self, SourceState, Standing};
-use super::{Context, Note, Outcome, SourceRequest, SyncError, SyncOutcome, current, index};
+use super::{Context, Note, Outcome, SourceRequest, SyncError, SyncOutcome, current, index, lock};
 use crate::apt::fetch::Validators;
 use crate::apt::fetch::address::shown;
 use crate::apt::freshness::{Freshness, freshness};
@@ -11,12 +11,6 @@ use crate::apt::targets::{Merged, merged_targets, unlisted};
 use content::store::Lock;
 use domain::host::channels::Trust;
 use jiff::Timestamp;
-use std::time::Duration;
-
-/// How long to wait between two looks at a lock that somebody else holds.
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
-/// How often to look.
-const LOCK_LOOKS: u32 = 3000;
 
 /// Syncs one source.
 pub(super) fn sync_source(context: &Context<'_>, request: &SourceRequest<'_>) -> SyncOutcome {
@@ -91,24 +85,10 @@ fn check_config(source: &Merged<'_>) -> Result<(), SyncError> {
     }
 }
 
-/// Waits for the source's lock, a minute at most.
+/// Waits for the source's lock.
 fn lock(context: &Context<'_>, source: &Merged<'_>) -> Result<Lock, SyncError> {
     let name = format!("apt-{}", state::key(source));
-    for _ in 0..LOCK_LOOKS {
-        if let Some(lock) = context.store.try_lock(&name)? {
-            return Ok(lock);
-        }
-        pause();
-    }
-    Err(SyncError::Busy)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a lock between processes cannot be waited for with a limit"
-)]
-fn pause() {
-    std::thread::sleep(LOCK_PAUSE);
+    lock::patiently(|| context.store.try_lock(&name))?.ok_or(SyncError::Busy)
 }
 
 /// Whether nothing but a new release file would make a sync necessary: same keys, same choice, all files here.
@@ -117,6 +97,10 @@ fn is_usable(context: &Context<'_>, request: &SourceRequest<'_>, prior: &SourceS
     prior.keys == request.keyring.digest()
         && prior.wanted == state::wanted(&request.source)
         && store.contains(&prior.release)
+        && prior
+            .form
+            .signature()
+            .is_none_or(|signature| store.contains(&signature))
         && prior.indexes.iter().all(|index| {
             store.contains_derived(index::COMPILED, &index.digest)
                 && index
@@ -142,7 +126,7 @@ fn unchanged(
         Freshness::FromTheFuture { until } => Err(SyncError::FromTheFuture { until }),
         Freshness::Expired { since } => {
             let known = current::current(context.store, &request.source, request.keyring, context.now)?;
-            let snapshot = known.expect("what is unchanged is known");
+            let snapshot = known.ok_or(SyncError::Vanished)?;
             Ok(Outcome::Expired { since, snapshot })
         }
     }
@@ -160,7 +144,8 @@ fn take(
     let freshness = judge(context, request, &new, prior)?;
     let (source, facts) = (&request.source, new.release.facts());
     let is_listed = |path: &str| new.release.file(path).is_some();
-    notes.extend(unlisted(source, facts, is_listed).into_iter().map(Note::Unlisted));
+    let unlisted = unlisted(source, facts, is_listed);
+    notes.extend(unlisted.iter().cloned().map(Note::Unlisted));
     notes.extend(other_suite(source, &new));
     let indexes = merged_targets(source, facts, is_listed)
         .into_iter()
@@ -182,6 +167,8 @@ fn take(
         signatures: new.signatures,
         release: new.release,
         indexes,
+        missing: Vec::new(),
+        unlisted,
     };
     match freshness {
         Freshness::Expired { since } => {

@@ -36,6 +36,16 @@ pub(super) enum Form {
     Detached { signature: Sha256Digest },
 }
 
+impl Form {
+    /// The digest of a signature beside the release file.
+    pub(super) fn signature(self) -> Option<Sha256Digest> {
+        match self {
+            Self::Inline => None,
+            Self::Detached { signature } => Some(signature),
+        }
+    }
+}
+
 /// What is known of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SourceState {
