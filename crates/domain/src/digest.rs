@@ -17,14 +17,32 @@ impl Sha256Digest {
     pub fn parse(text: &[u8]) -> Result<Self, NotADigest> {
         let digits: &[u8; 64] = text.try_into().map_err(|_| NotADigest)?;
         let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let high = char::from(pair[0]).to_digit(16).ok_or(NotADigest)?;
-            let low = char::from(pair[1]).to_digit(16).ok_or(NotADigest)?;
-            *byte = (high * 16 + low) as u8;
+        let mut seen = 0;
+        for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+            let [high, low] = pair.map(|digit| HEX[usize::from(digit)]);
+            seen |= high | low;
+            *byte = high << 4 | low;
+        }
+        if seen & NO_HEX != 0 {
+            return Err(NotADigest);
         }
         Ok(Self(bytes))
     }
 }
+
+const NO_HEX: u8 = 0x80;
+
+/// The value of each hexadecimal digit; [`NO_HEX`] for what is none.
+static HEX: [u8; 256] = {
+    let mut table = [NO_HEX; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value] as usize] = value as u8;
+        table[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
 
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,5 +73,20 @@ mod tests {
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!("a5".repeat(31).parse::<Sha256Digest>(), Err(NotADigest));
         assert_eq!("g5".repeat(32).parse::<Sha256Digest>(), Err(NotADigest));
+        assert_eq!("A5".repeat(32).parse(), Ok(digest));
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_those_that_the_standard_library_knows() {
+        for byte in 0..=255_u8 {
+            let mut text = [b'0'; 64];
+            text[33] = byte;
+            let value = char::from(byte).to_digit(16).map(|value| value as u8);
+            assert_eq!(
+                Sha256Digest::parse(&text).ok().map(|digest| digest.0[16]),
+                value,
+                "{byte:#x}"
+            );
+        }
     }
 }

@@ -105,18 +105,67 @@ pub fn relations_hash(fields: [Option<&[u8]>; 6]) -> u32 {
 
 fn hash_field(hash: u32, field: &[u8]) -> u32 {
     let mut hash = hash;
-    let mut bytes = field.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
-        if byte == b'0' && bytes.next_if_eq(&b':').is_some() {
-            continue;
+    let mut start = 0;
+    for colon in memchr::memchr_iter(b':', field) {
+        if colon > 0 && field[colon - 1] == b'0' {
+            hash = hash_text(hash, &field[start..colon - 1]);
+            start = colon + 1;
         }
-        if matches!(byte, b'\t'..=b'\r' | b' ' | b'=') {
-            continue;
+    }
+    hash_text(hash, &field[start..])
+}
+
+/// Whole archives pass through here: what counts is gathered without a branch, then hashed in blocks.
+fn hash_text(hash: u32, text: &[u8]) -> u32 {
+    let mut hash = hash;
+    let mut kept = [0; 256];
+    for piece in text.chunks(255) {
+        let mut count = 0_u8;
+        for byte in piece {
+            kept[usize::from(count)] = byte | 0x20;
+            count += COUNTS[usize::from(*byte)];
         }
-        let signed = i32::from(byte.cast_signed() | 0x20);
-        hash = hash.wrapping_mul(33).wrapping_add(signed.cast_unsigned());
+        hash = hash_kept(hash, &kept[..usize::from(count)]);
     }
     hash
+}
+
+/// 0 for what apt drops, 1 for all other bytes.
+static COUNTS: [u8; 256] = {
+    let mut table = [1; 256];
+    let dropped = b"\t\n\x0b\x0c\r =";
+    let mut place = 0;
+    while place < dropped.len() {
+        table[dropped[place] as usize] = 0;
+        place += 1;
+    }
+    table
+};
+
+/// `hash = hash * 33 + byte` for each byte, modulo 2^32, eight at a time.
+fn hash_kept(hash: u32, kept: &[u8]) -> u32 {
+    const POWERS: [u32; 9] = {
+        let mut powers = [1_u32; 9];
+        let mut place = 8;
+        while place > 0 {
+            powers[place - 1] = powers[place].wrapping_mul(33);
+            place -= 1;
+        }
+        powers
+    };
+    let number = |byte: u8| i32::from(byte.cast_signed()).cast_unsigned();
+    let (blocks, rest) = kept.as_chunks::<8>();
+    let hash = blocks.iter().fold(hash, |hash, block| {
+        let terms = block
+            .iter()
+            .zip(&POWERS[1..])
+            .map(|(byte, power)| number(*byte).wrapping_mul(*power));
+        hash.wrapping_mul(POWERS[0])
+            .wrapping_add(terms.fold(0, u32::wrapping_add))
+    });
+    rest.iter().fold(hash, |hash, byte| {
+        hash.wrapping_mul(33).wrapping_add(number(*byte))
+    })
 }
 
 /// The Multi-Arch field as [`BuildFingerprint`] keeps it. An unknown value counts as `no`, and so does `same` on a

@@ -191,14 +191,14 @@ impl IndexBuilder {
             return Err(BuildError::TooManyPackages);
         }
         let name = self.strings.add_lower_case(entry.name);
-        let version = self.strings.add(entry.version.as_bytes());
-        let mut add_or = |text: Option<&str>, same: &str, offset: u32| match text {
-            Some(text) if text != same => self.strings.add(text.as_bytes()),
+        let version = self.strings.add(entry.version);
+        let mut add_or = |text: Option<&[u8]>, same: &[u8], offset: u32| match text {
+            Some(text) if text != same => self.strings.add(text),
             _ => offset,
         };
         let source = add_or(entry.source, entry.name, name);
         let source_version = add_or(entry.source_version, entry.version, version);
-        let architecture = self.strings.add(entry.architecture.as_bytes());
+        let architecture = self.strings.add(entry.architecture);
         let fingerprint = entry.fingerprint;
         let mut record = [0; RECORD_BYTES];
         let numbers = [
@@ -350,10 +350,10 @@ impl Strings {
     }
 
     /// dpkg and apt know package names in lower case only.
-    fn add_lower_case(&mut self, name: &str) -> u32 {
-        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return self.add(name.to_ascii_lowercase().as_bytes());
+    fn add_lower_case(&mut self, name: &[u8]) -> u32 {
+        if name.iter().any(u8::is_ascii_uppercase) {
+            return self.add(&name.to_ascii_lowercase());
         }
-        self.add(name.as_bytes())
+        self.add(name)
     }
 }

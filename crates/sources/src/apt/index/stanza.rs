@@ -32,13 +32,13 @@ pub enum SkipReason {
     Digest,
 }
 
-/// A package as its stanza has it, the texts not yet in lower case or stored.
+/// A package as its stanza has it: texts of visible ASCII, the name not yet in lower case.
 pub(super) struct Entry<'a> {
-    pub(super) name: &'a str,
-    pub(super) architecture: &'a str,
-    pub(super) version: &'a str,
-    pub(super) source: Option<&'a str>,
-    pub(super) source_version: Option<&'a str>,
+    pub(super) name: &'a [u8],
+    pub(super) architecture: &'a [u8],
+    pub(super) version: &'a [u8],
+    pub(super) source: Option<&'a [u8]>,
+    pub(super) source_version: Option<&'a [u8]>,
     pub(super) fingerprint: BuildFingerprint,
     pub(super) sha256: Option<Sha256Digest>,
     pub(super) phased_percent: u8,
@@ -64,21 +64,21 @@ impl<'a> Wanted<'a> {
         for field in fields {
             let value = field.value;
             let is = |name: &str| field.is(name);
-            match field.name.len() {
-                4 if is("Size") => wanted.size = value,
-                6 if is("SHA256") => wanted.sha256 = Some(value),
-                6 if is("Source") => wanted.source = value,
-                6 if is("Breaks") => wanted.relations[4] = Some(value),
-                7 if is("Package") => wanted.package = value,
-                7 if is("Version") => wanted.version = value,
-                7 if is("Depends") => wanted.relations[1] = Some(value),
-                8 if is("Replaces") => wanted.relations[5] = Some(value),
-                9 if is("Conflicts") => wanted.relations[3] = Some(value),
-                10 if is("Multi-Arch") => wanted.multi_arch = Some(value),
-                11 if is("Pre-Depends") => wanted.relations[2] = Some(value),
-                12 if is("Architecture") => wanted.architecture = value,
-                14 if is("Installed-Size") => wanted.relations[0] = Some(value),
-                24 if is("Phased-Update-Percentage") => wanted.phased = Some(value),
+            match (field.name.len(), field.name[0] | 0x20) {
+                (4, b's') if is("Size") => wanted.size = value,
+                (6, b's') if is("SHA256") => wanted.sha256 = Some(value),
+                (6, b's') if is("Source") => wanted.source = value,
+                (6, b'b') if is("Breaks") => wanted.relations[4] = Some(value),
+                (7, b'p') if is("Package") => wanted.package = value,
+                (7, b'v') if is("Version") => wanted.version = value,
+                (7, b'd') if is("Depends") => wanted.relations[1] = Some(value),
+                (8, b'r') if is("Replaces") => wanted.relations[5] = Some(value),
+                (9, b'c') if is("Conflicts") => wanted.relations[3] = Some(value),
+                (10, b'm') if is("Multi-Arch") => wanted.multi_arch = Some(value),
+                (11, b'p') if is("Pre-Depends") => wanted.relations[2] = Some(value),
+                (12, b'a') if is("Architecture") => wanted.architecture = value,
+                (14, b'i') if is("Installed-Size") => wanted.relations[0] = Some(value),
+                (24, b'p') if is("Phased-Update-Percentage") => wanted.phased = Some(value),
                 _ => {}
             }
         }
@@ -92,7 +92,8 @@ impl<'a> Entry<'a> {
         let name = word("Package", wanted.package, |byte| b"-+._".contains(&byte))?;
         let architecture = word("Architecture", wanted.architecture, |byte| byte == b'-')?;
         let version = graphic("Version", wanted.version)?.ok_or(SkipReason::Missing("Version"))?;
-        validate(version).map_err(SkipReason::Version)?;
+        let text = std::str::from_utf8(version).map_err(|_| SkipReason::Character("Version"))?;
+        validate(text).map_err(SkipReason::Version)?;
         let (source, source_version) = split_source(wanted.source);
         Ok(Self {
             name,
@@ -116,9 +117,9 @@ impl<'a> Entry<'a> {
 }
 
 /// Letters, digits and what else is allowed, beginning with one of the former (dpkg's `pkg_name_is_illegal`).
-fn word<'a>(field: &'static str, value: &'a [u8], also: fn(u8) -> bool) -> Result<&'a str, SkipReason> {
+fn word<'a>(field: &'static str, value: &'a [u8], also: fn(u8) -> bool) -> Result<&'a [u8], SkipReason> {
     let text = graphic(field, value)?.ok_or(SkipReason::Missing(field))?;
-    let mut bytes = text.bytes();
+    let mut bytes = text.iter().copied();
     if !bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
         || !bytes.all(|byte| byte.is_ascii_alphanumeric() || also(byte))
     {
@@ -128,16 +129,16 @@ fn word<'a>(field: &'static str, value: &'a [u8], also: fn(u8) -> bool) -> Resul
 }
 
 /// A text of visible ASCII characters; none where it is empty.
-fn graphic<'a>(field: &'static str, value: &'a [u8]) -> Result<Option<&'a str>, SkipReason> {
+fn graphic<'a>(field: &'static str, value: &'a [u8]) -> Result<Option<&'a [u8]>, SkipReason> {
     if value.is_empty() {
         return Ok(None);
     }
     if value.len() > MAX_TEXT_BYTES {
         return Err(SkipReason::TooLong(field));
     }
-    match std::str::from_utf8(value) {
-        Ok(text) if value.iter().all(u8::is_ascii_graphic) => Ok(Some(text)),
-        _ => Err(SkipReason::Character(field)),
+    match value.iter().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
+        true => Ok(Some(value)),
+        false => Err(SkipReason::Character(field)),
     }
 }
 
