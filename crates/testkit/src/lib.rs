@@ -3,6 +3,7 @@
 
 pub mod apt;
 pub mod archive;
+pub mod fleet;
 pub mod host;
 pub mod keys;
 pub mod lab;
