@@ -5,9 +5,12 @@ pub mod read;
 mod syntax;
 
 use crate::words;
+use std::collections::HashMap;
 
 /// Names deeper than this are refused: apt itself knows none deeper than six.
 const DEPTH: usize = 100;
+/// Longest name, in bytes.
+const NAME_BYTES: usize = 4_096;
 /// Settings that one host may have in all.
 const NODES: usize = 100_000;
 
@@ -15,6 +18,8 @@ const NODES: usize = 100_000;
 #[derive(Clone, Debug)]
 pub struct AptConf {
     nodes: Vec<Node>,
+    /// Nodes by the one above and the tag in lower case; the entries of lists, which have none, are not in it.
+    by_tag: HashMap<(usize, String), usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -31,6 +36,9 @@ pub enum SetError {
     /// The name has too many parts.
     #[error("a setting's name has more than {DEPTH} parts")]
     TooDeep,
+    /// The name is too long.
+    #[error("a setting's name has more than {NAME_BYTES} bytes")]
+    TooLong,
     /// There are too many settings already.
     #[error("there are more than {NODES} settings")]
     TooMany,
@@ -42,6 +50,7 @@ impl Default for AptConf {
     fn default() -> Self {
         Self {
             nodes: vec![Node::default()],
+            by_tag: HashMap::new(),
         }
     }
 }
@@ -92,7 +101,7 @@ impl AptConf {
     }
 
     /// The file at `name` (such as `Dir::Etc::preferences`), put together from the folders above it.
-    /// Empty where it is set to `/dev/null`'s like.
+    /// `/dev/null` stays itself.
     pub fn file(&self, name: &str) -> String {
         let mut path = self.text("RootDir").unwrap_or_default().to_owned();
         if !path.is_empty() && !path.ends_with('/') {
@@ -127,7 +136,10 @@ impl AptConf {
     pub fn clear(&mut self, name: &str) {
         if let Some(node) = self.lookup(name) {
             self.nodes[node].value.clear();
-            self.nodes[node].children.clear();
+            for child in std::mem::take(&mut self.nodes[node].children) {
+                self.by_tag
+                    .remove(&(node, self.nodes[child].tag.to_ascii_lowercase()));
+            }
         }
     }
 
@@ -163,8 +175,8 @@ impl AptConf {
             let above = self.nodes[node].parent;
             if !self.nodes[above].value.is_empty() {
                 if path.starts_with('/') {
-                    if let Some(rest) = path.strip_prefix("/dev/null") {
-                        path = rest.to_owned();
+                    if path.starts_with("/dev/null") {
+                        path.truncate("/dev/null".len());
                     }
                     break;
                 }
@@ -182,12 +194,11 @@ impl AptConf {
 
     fn child(&self, node: usize, tag: &str) -> Option<usize> {
         // An empty part names no setting: it makes a new entry of a list.
-        let mut children = self.nodes[node]
-            .children
-            .iter()
-            .copied()
-            .filter(|_| !tag.is_empty());
-        children.find(|&child| self.nodes[child].tag.eq_ignore_ascii_case(tag))
+        if tag.is_empty() {
+            None
+        } else {
+            self.by_tag.get(&(node, tag.to_ascii_lowercase())).copied()
+        }
     }
 
     fn lookup(&self, name: &str) -> Option<usize> {
@@ -195,6 +206,9 @@ impl AptConf {
     }
 
     fn lookup_or_create(&mut self, name: &str) -> Result<usize, SetError> {
+        if name.len() > NAME_BYTES {
+            return Err(SetError::TooLong);
+        }
         if parts(name).count() > DEPTH {
             return Err(SetError::TooDeep);
         }
@@ -219,6 +233,9 @@ impl AptConf {
             ..Node::default()
         });
         self.nodes[parent].children.push(node);
+        if !tag.is_empty() {
+            self.by_tag.insert((parent, tag.to_ascii_lowercase()), node);
+        }
         Ok(node)
     }
 }

@@ -56,14 +56,20 @@ pub fn read(tree: &Tree, conf: &AptConf) -> (Vec<Pin>, Vec<Problem>) {
     }
     for file in files {
         match tree.read(&file, FILE_BYTES) {
-            Ok(bytes) => read_file(&file, &bytes, &mut pins, &mut problems),
+            Ok(bytes) => {
+                let (more_pins, more_problems) = parse(&file, &bytes);
+                pins.extend(more_pins);
+                problems.extend(more_problems);
+            }
             Err(error) => problems.push(Problem::new(&file, 0, Effect::AptRefuses, chain(&error))),
         }
     }
     (pins, problems)
 }
 
-fn read_file(file: &str, bytes: &[u8], pins: &mut Vec<Pin>, problems: &mut Vec<Problem>) {
+/// Reads one file's bytes; `file` is for messages.
+pub fn parse(file: &str, bytes: &[u8]) -> (Vec<Pin>, Vec<Problem>) {
+    let (mut pins, mut problems) = (Vec::new(), Vec::new());
     for stanza in Uncommented::new(bytes).stanzas() {
         let stanza = match stanza {
             Ok(stanza) => stanza,
@@ -73,20 +79,23 @@ fn read_file(file: &str, bytes: &[u8], pins: &mut Vec<Pin>, problems: &mut Vec<P
                 continue;
             }
         };
-        match parse(file, &stanza) {
+        match record(file, &stanza) {
             Ok(pin) => pins.extend(pin),
-            Err(error) => problems.push(Problem::new(
-                file,
-                stanza.line(),
-                error.effect(),
-                error.to_string(),
-            )),
+            Err(error) => {
+                problems.push(Problem::new(
+                    file,
+                    stanza.line(),
+                    error.effect(),
+                    error.to_string(),
+                ));
+            }
         }
     }
+    (pins, problems)
 }
 
 /// One record; none where the `Pin` field is missing, which apt passes over in silence.
-fn parse(file: &str, stanza: &Stanza<'_>) -> Result<Option<Pin>, PinError> {
+fn record(file: &str, stanza: &Stanza<'_>) -> Result<Option<Pin>, PinError> {
     let text = |name: &str| stanza.value(name).map(String::from_utf8_lossy);
     let packages = text("Package")
         .filter(|text| !text.is_empty())

@@ -15,7 +15,7 @@ use crate::problem::{Effect, Problem};
 use crate::tree::{Kind, Tree};
 use collect::Collector;
 use domain::host::channels::Stanza;
-pub use uri::list_file_name;
+pub use uri::{list_file_name, release_uri};
 
 /// A source list larger than this is not read.
 const FILE_BYTES: u64 = 4 << 20;
@@ -83,19 +83,48 @@ pub fn read(tree: &Tree, conf: &AptConf, architectures: &Architectures) -> (Vec<
                 continue;
             }
         };
-        let is_deb822 = file
-            .rsplit_once('.')
-            .is_some_and(|(_, extension)| extension == "sources");
-        let entries = if is_deb822 {
-            deb822::entries(&file, &bytes, &context, &mut problems)
-        } else {
-            one_line::entries(&file, &bytes, &context, &mut problems)
-        };
-        for entry in entries {
-            collector.add(entry, &context, &mut problems);
-        }
+        add_file(&mut collector, &file, &bytes, &context, &mut problems);
     }
     (collector.into_stanzas(), problems)
+}
+
+/// Reads one list's bytes; its name decides on the syntax, as for apt: deb822 for `.sources`, else one line each.
+pub fn parse(
+    file: &str,
+    bytes: &[u8],
+    conf: &AptConf,
+    architectures: &Architectures,
+) -> (Vec<Stanza>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut collector = Collector::default();
+    add_file(
+        &mut collector,
+        file,
+        bytes,
+        &Context { conf, architectures },
+        &mut problems,
+    );
+    (collector.into_stanzas(), problems)
+}
+
+fn add_file(
+    collector: &mut Collector,
+    file: &str,
+    bytes: &[u8],
+    context: &Context<'_>,
+    problems: &mut Vec<Problem>,
+) {
+    let is_deb822 = file
+        .rsplit_once('.')
+        .is_some_and(|(_, extension)| extension == "sources");
+    let entries = if is_deb822 {
+        deb822::entries(file, bytes, context, problems)
+    } else {
+        one_line::entries(file, bytes, context, problems)
+    };
+    for entry in entries {
+        collector.add(entry, context, problems);
+    }
 }
 
 /// The main list and those of the folder, in apt's order.

@@ -418,3 +418,6 @@ fn kind_of(fd: BorrowedFd<'_>) -> Result<Kind, Errno> {
 pub(crate) fn join(folder: &str, name: &str) -> String {
     format!("{}/{name}", folder.trim_end_matches('/'))
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,6 +146,7 @@ pub(crate) fn quoted_strings(text: &str) -> Option<String> {
         if bytes[at] == b'"' {
             let end = find(bytes, at + 1, b'"')?;
             joined.extend_from_slice(&bytes[at + 1..end]);
+            at = end;
         } else if !is_space(bytes[at]) {
             return None;
         } else if at == 0 || !is_space(bytes[at - 1]) {

@@ -53,6 +53,18 @@ const DEFAULTS: [(&str, &str); 23] = [
     ("Acquire::IndexTargets::deb-src::Sources::flatMetaKey", "Sources"),
 ];
 
+impl AptConf {
+    /// What apt has before it reads a file, as far as it matters here.
+    pub fn builtin() -> Self {
+        let mut conf = Self::default();
+        for (name, value) in DEFAULTS {
+            conf.set(name, value)
+                .expect("two dozen names of up to five parts are within the limits");
+        }
+        conf
+    }
+}
+
 /// Settings from outside the tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfOptions {
@@ -71,10 +83,7 @@ pub fn read(tree: &Tree, options: &ConfOptions) -> (AptConf, Vec<Problem>) {
         files: 0,
         depth: 0,
     };
-    let mut conf = AptConf::default();
-    for (name, value) in DEFAULTS {
-        reader.set(&mut conf, name, value);
-    }
+    let mut conf = AptConf::builtin();
     if let Some(file) = &options.apt_config {
         reader.file(&mut conf, file);
     }
@@ -90,6 +99,21 @@ pub fn read(tree: &Tree, options: &ConfOptions) -> (AptConf, Vec<Problem>) {
         reader.set(&mut conf, name, value);
     }
     (conf, reader.problems)
+}
+
+/// Reads one file's text into a configuration of its own; what it includes is not read.
+pub fn parse(file: &str, text: &str) -> (AptConf, Vec<Problem>) {
+    let mut conf = AptConf::default();
+    let fault = syntax::parse(&mut conf, text, &mut Nothing).err();
+    let problem =
+        |(line, error): syntax::Fault| Problem::new(file, line, Effect::AptRefuses, error.to_string());
+    (conf, fault.map(problem).into_iter().collect())
+}
+
+struct Nothing;
+
+impl Include for Nothing {
+    fn include(&mut self, _conf: &mut AptConf, _name: &str, _line: u32) {}
 }
 
 struct Reader<'tree> {

@@ -1,7 +1,7 @@
 //! The syntax of one apt.conf file: nested blocks, lists, directives, and comments of three kinds. It follows
 //! libapt's reader line by line, because quotes and comments end at a line's end there, not at a statement's.
 
-use super::{AptConf, SetError};
+use super::{AptConf, NAME_BYTES, SetError};
 use crate::words::{quoted_strings, quoted_word, strip};
 
 /// Blocks within blocks beyond this are refused.
@@ -161,6 +161,9 @@ impl Parser<'_> {
         } else {
             format!("{}::{tag}", self.block)
         };
+        if inner.len() > NAME_BYTES {
+            return Err(SetError::TooLong.into());
+        }
         self.above.push(std::mem::replace(&mut self.block, inner));
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! named; all that later entries say about the same release must agree with the first.
 
 use super::options::Options;
-use super::{Context, ENTRIES, Entry, list_file_name};
+use super::{Context, ENTRIES, Entry, list_file_name, release_uri};
 use crate::problem::{Effect, Problem};
 use domain::host::channels::{ByHash, SignedBy, Stanza, Trust};
 use std::collections::{HashMap, HashSet};
@@ -91,13 +91,7 @@ impl Collector {
 
     fn release(&mut self, entry: &Entry, said: &Said) -> &mut Release {
         // The scheme and the user do not count: apt would keep both under one name.
-        let place = if entry.suite == "/" {
-            entry.uri.clone()
-        } else if entry.suite.ends_with('/') {
-            format!("{}{}", entry.uri, entry.suite)
-        } else {
-            format!("{}dists/{}/", entry.uri, entry.suite)
-        };
+        let place = release_uri(&entry.uri, &entry.suite);
         let releases = &mut self.releases;
         let number = *self.numbers.entry(list_file_name(&place)).or_insert_with(|| {
             releases.push(Release {

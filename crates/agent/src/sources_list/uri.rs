@@ -25,6 +25,17 @@ pub(super) fn fixed_up(text: &str, native_architecture: &str) -> Option<String> 
     Some(uri)
 }
 
+/// The address below which a source's release file and indexes are: `http://deb.example/debian/dists/bookworm/`, or
+/// for a flat repository the folder itself. What an address may not hold is percent-encoded as apt does.
+pub fn release_uri(uri: &str, suite: &str) -> String {
+    let suite_path = quoted(suite, "+~ ");
+    match suite {
+        "/" => uri.to_owned(),
+        flat if flat.ends_with('/') => format!("{uri}{suite_path}"),
+        _ => format!("{uri}dists/{suite_path}/"),
+    }
+}
+
 /// The name of the file in which apt keeps what it fetched from `uri`, such as
 /// `archive.example_debian_dists_bookworm_InRelease`.
 pub fn list_file_name(uri: &str) -> String {
@@ -44,18 +55,14 @@ impl Uri {
             access: access.to_owned(),
             ..Self::default()
         };
-        let (has_authority, rest) = match rest.strip_prefix("//") {
-            Some(rest) => (true, rest),
-            None => (false, rest),
-        };
+        // Without the slashes, what stands before the first single one counts as a host too.
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (authority, path) = rest.split_at(path_start(rest));
         uri.path = if path.is_empty() {
             "/".to_owned()
         } else {
             path.to_owned()
         };
-        // Without the slashes, what stands before the first one counts as a host too.
-        let _ = has_authority;
         let host = match authority
             .get(1..)
             .and_then(|tail| tail.rfind('@'))
