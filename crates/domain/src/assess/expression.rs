@@ -28,9 +28,9 @@ pub enum ExpressionError {
     /// A back-reference such as `\1`.
     #[error("back-references in regular expressions are not supported")]
     BackReference,
-    /// Nested too deeply or too large when expanded.
-    #[error("the regular expression is too complex")]
-    TooComplex,
+    /// Nested too deeply, too large when expanded, or a form of glibc's own.
+    #[error("the regular expression is too complex or of an unusual form")]
+    Unsupported,
 }
 
 /// A compiled expression.
@@ -56,8 +56,9 @@ impl Expression {
             .case_insensitive(true)
             .dot_matches_new_line(true)
             .size_limit(1 << 20)
+            .nest_limit(200)
             .build()
-            .map_err(|_| ExpressionError::TooComplex)?;
+            .map_err(|_| ExpressionError::Unsupported)?;
         Ok(Self { regex })
     }
 
@@ -145,7 +146,7 @@ impl Translator<'_> {
         self.out.push_str(&suffix);
         self.out.push(')');
         if self.out.len() > 64 * MAX_EXPRESSION {
-            Err(ExpressionError::TooComplex)
+            Err(ExpressionError::Unsupported)
         } else {
             Ok(())
         }
@@ -198,6 +199,8 @@ impl Translator<'_> {
             '>' => (r"\b{end}", false),
             '`' => (r"\A", false),
             '\'' => (r"\z", false),
+            // glibc compares an escaped letter with the text in upper case: nobody means that.
+            letter if letter.is_alphabetic() => return Err(ExpressionError::Unsupported),
             other => {
                 push_literal(&mut self.out, other);
                 return Ok(true);
@@ -228,13 +231,28 @@ impl Translator<'_> {
             }
             self.at += 1;
             let high = self.bracket_item()?.ok_or(ExpressionError::Unbalanced)?;
-            if low > high {
-                return Err(ExpressionError::Unbalanced);
-            }
+            self.range(low.to_ascii_uppercase(), high.to_ascii_uppercase())?;
+        }
+    }
+
+    /// Under `REG_ICASE` glibc compares upper case with upper case, ends of ranges included: a range never holds a
+    /// lower-case letter of its own.
+    fn range(&mut self, low: char, high: char) -> Result<(), ExpressionError> {
+        if low > high {
+            return Err(ExpressionError::Unbalanced);
+        }
+        let mut piece = |low: char, high: char| {
             push_literal(&mut self.out, low);
             self.out.push('-');
             push_literal(&mut self.out, high);
+        };
+        if low < 'a' && high > 'z' {
+            piece(low, '`');
+            piece('{', high);
+        } else {
+            piece(low, high);
         }
+        Ok(())
     }
 
     /// One character of a bracket, or nothing if a whole class was written.

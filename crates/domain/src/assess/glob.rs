@@ -1,6 +1,6 @@
 //! Shell patterns as the C library's fnmatch(3) reads them, because apt's pins are read by it: `*`, `?`, brackets with
-//! ranges and classes, backslash escapes, an unclosed bracket as itself. The corners (an upper-case end of a range
-//! under case folding, a bad class name) follow glibc in the C locale; text is compared by Unicode scalar.
+//! ranges and classes, backslash escapes, an unclosed bracket as itself. The corners (a bad class name,
+//! a collating symbol) follow glibc in the C locale; text is compared by Unicode scalar.
 
 /// Longest pattern that is read, in characters; a longer one matches nothing.
 pub const MAX_PATTERN: usize = 4096;
@@ -173,7 +173,7 @@ impl Bracket<'_> {
                     let low = if collating { raw } else { self.glob.fold(raw) };
                     match self.range_end() {
                         Err(found) => return found,
-                        Ok(Some(high)) => low <= folded && folded <= high,
+                        Ok(Some(high)) => low <= folded && folded <= self.glob.fold(high),
                         Ok(None) if collating => self.character == raw,
                         Ok(None) => low == folded,
                     }
@@ -259,7 +259,7 @@ impl Bracket<'_> {
         }
     }
 
-    /// The end of a range if one begins here; glibc does not fold it.
+    /// The end of a range if one begins here.
     fn range_end(&mut self) -> Result<Option<char>, Found> {
         if self.peek(0) != Some('-') || matches!(self.peek(1), Some(']') | None) {
             return Ok(None);

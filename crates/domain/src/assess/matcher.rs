@@ -23,8 +23,6 @@ pub(super) enum Matcher {
     SourceVersion(VersionText),
     Release(Box<ReleaseText>),
     Site(Pattern),
-    /// Matches nothing at all.
-    Nothing,
 }
 
 /// A version, a prefix of one, or a pattern.
@@ -81,7 +79,7 @@ impl VersionText {
 }
 
 impl ReleaseText {
-    fn new(text: &str, problems: &mut Vec<ExpressionError>) -> Option<Self> {
+    fn new(text: &str, problems: &mut Vec<ExpressionError>) -> Self {
         let mut parts = Self::default();
         if text == "*" {
             parts.everything = true;
@@ -95,11 +93,11 @@ impl ReleaseText {
         } else {
             let end = text.len().min(RELEASE_TEXT_BYTES);
             let read = String::from_utf8_lossy(&text.as_bytes()[..end]);
-            for part in split_parts(&read)? {
+            for part in split_parts(&read) {
                 parts.set(part, problems);
             }
         }
-        Some(parts)
+        parts
     }
 
     fn set_version(&mut self, text: &str, problems: &mut Vec<ExpressionError>) {
@@ -186,7 +184,7 @@ impl Matcher {
     }
 
     pub(super) fn release(text: &str, problems: &mut Vec<ExpressionError>) -> Self {
-        ReleaseText::new(text, problems).map_or(Self::Nothing, |text| Self::Release(Box::new(text)))
+        Self::Release(Box::new(ReleaseText::new(text, problems)))
     }
 
     /// Whether it matches versions by their text, whoever lists them.
@@ -198,7 +196,7 @@ impl Matcher {
         match self {
             Self::Version(text) => text.matches(version),
             Self::SourceVersion(text) => text.matches(source_version),
-            Self::Release(_) | Self::Site(_) | Self::Nothing => false,
+            Self::Release(_) | Self::Site(_) => false,
         }
     }
 
@@ -206,7 +204,7 @@ impl Matcher {
         match self {
             Self::Release(text) => text.matches_listing(listing),
             Self::Site(site) => site.matches(&listing.site),
-            Self::Version(_) | Self::SourceVersion(_) | Self::Nothing => false,
+            Self::Version(_) | Self::SourceVersion(_) => false,
         }
     }
 
@@ -226,8 +224,8 @@ fn allows(pattern: &Option<Pattern>, field: Option<&str>) -> bool {
         .is_none_or(|pattern| pattern.matches_field(field))
 }
 
-/// Cuts at commas, drops the spaces and commas around the parts; nothing if there are too many.
-fn split_parts(text: &str) -> Option<Vec<&str>> {
+/// Cuts at commas, drops the spaces and commas around the parts; none of them if there are too many.
+fn split_parts(text: &str) -> Vec<&str> {
     let is_gap = |character: char| character == ',' || is_space(character);
     let mut parts = Vec::new();
     let mut rest = text.trim_start_matches(is_space);
@@ -235,11 +233,11 @@ fn split_parts(text: &str) -> Option<Vec<&str>> {
         let end = rest.find(',').unwrap_or(rest.len());
         parts.push(rest[..end].trim_end_matches(is_gap));
         if parts.len() >= TOO_MANY_PARTS {
-            return None;
+            return Vec::new();
         }
         rest = rest[end..].trim_start_matches(is_gap);
     }
-    Some(parts)
+    parts
 }
 
 /// isspace(3) in the C locale.

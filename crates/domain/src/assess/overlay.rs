@@ -2,8 +2,8 @@
 //! The verdict is the same for all hosts of one channel configuration; this is per host.
 
 use super::phasing::Decision;
-use super::rules::{HostSide, PhasingRule, SecurityException};
-use super::verdict::{Candidate, InSuite, Missing};
+use super::rules::{HostSide, KeptBy, PhasingRule, SecurityException};
+use super::verdict::{Candidate, InSuite, Missing, PhasedInstalled};
 use crate::host::channels::Settings;
 use crate::host::inventory::{InstalledPackage, Selection};
 
@@ -46,6 +46,17 @@ pub struct Phased {
     pub percent: u8,
     /// What the host's settings and its draw say.
     pub decision: Decision,
+    /// Whose phasing it is.
+    pub of: PhaseOf,
+}
+
+/// Whose phasing holds an update back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhaseOf {
+    /// The candidate's.
+    Candidate,
+    /// The installed version's ([`KeptBy::InstalledToo`]).
+    Installed,
 }
 
 /// Why apt's simulation kept an update back.
@@ -96,24 +107,58 @@ pub fn is_held(package: &InstalledPackage, settings: &Settings) -> bool {
     package.selection == Selection::Hold && !settings.ignore_hold
 }
 
-/// How a candidate is phased, if phasing has a say: not at 100 percent, not for a security update, and not where
-/// `APT::Get::Phase-Policy` already lowered its priority.
+/// How phasing has a say: not at 100 percent, not for a security update, and not where it already lowered the priority.
+/// Where several have one, the one that keeps the host out.
 pub fn phasing_of(missing: &Missing<'_>, settings: &Settings, host: &HostSide) -> Option<Phased> {
+    if host.rules.phasing != PhasingRule::ByKeeping || settings.phase_policy {
+        return None;
+    }
+    let of_installed = match host.rules.kept_by {
+        KeptBy::InstalledToo => phasing_of_installed(missing, settings, host),
+        KeptBy::Candidate => None,
+    };
+    let is_out = |phased: &Phased| phased.decision.is_excluded();
+    of_installed
+        .filter(is_out)
+        .or_else(|| phasing_of_candidate(missing, settings, host))
+}
+
+fn phasing_of_candidate(missing: &Missing<'_>, settings: &Settings, host: &HostSide) -> Option<Phased> {
     let Candidate {
         phased_percent: percent,
         source,
         source_version,
         ..
     } = missing.candidate;
-    let keeps_back = host.rules.phasing == PhasingRule::ByKeeping && !settings.phase_policy;
-    if percent >= 100 || !keeps_back || is_excepted(missing, host.rules.security_exception) {
+    if percent >= 100 || is_excepted(missing, host.rules.security_exception) {
         return None;
     }
+    let decision = host
+        .machine
+        .decide(settings.phased, percent, source, source_version);
     Some(Phased {
         percent,
-        decision: host
-            .machine
-            .decide(settings.phased, percent, source, source_version),
+        decision,
+        of: PhaseOf::Candidate,
+    })
+}
+
+fn phasing_of_installed(missing: &Missing<'_>, settings: &Settings, host: &HostSide) -> Option<Phased> {
+    let PhasedInstalled {
+        phased_percent: percent,
+        source,
+        source_version,
+    } = missing.installed?;
+    if missing.security_suites.below_installed == InSuite::Listed {
+        return None;
+    }
+    let decision = host
+        .machine
+        .decide(settings.phased, percent, source, source_version);
+    Some(Phased {
+        percent,
+        decision,
+        of: PhaseOf::Installed,
     })
 }
 

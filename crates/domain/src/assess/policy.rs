@@ -1,7 +1,8 @@
 //! How much a host wants each listing and each version: apt's priorities (apt_preferences(5)), from the defaults, the
 //! default release, general pins and pins of packages. Which version wins by them is in [`super::verdict`].
 
-use super::architecture::ArchitecturePattern;
+mod pins;
+
 use super::expression::ExpressionError;
 use super::matcher::Matcher;
 use super::pattern::Pattern;
@@ -9,6 +10,9 @@ use super::rules::{AptRules, HostSide, PhasingRule, SourceVersionPins};
 use crate::catalog::listing::{Listing, ListingNo};
 use crate::catalog::release::Automatic;
 use crate::host::channels::{ChannelConfig, PhasedChoice, Pin, PinPriority};
+pub(super) use pins::{AnyName, PinsOfPackage, Standing, VersionFacts};
+use pins::{NamePattern, NamedAs, PackagePin};
+use std::collections::BTreeSet;
 
 /// A priority as apt counts it: −32767 to 32767, and [`NEVER`]. Below zero a version is never a candidate; from 1000
 /// on it may be a downgrade.
@@ -105,105 +109,6 @@ pub enum PolicyProblem {
     },
 }
 
-/// A name in the `Package` field of a pin.
-#[derive(Clone, Debug)]
-struct NamePattern {
-    origin: NameOf,
-    name: Name,
-    architecture: ArchitecturePattern,
-}
-
-/// Whose name it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NameOf {
-    Package,
-    /// `src:` before it.
-    Source,
-}
-
-#[derive(Clone, Debug)]
-enum Name {
-    Exact(String),
-    Pattern(Pattern),
-}
-
-impl NamePattern {
-    /// The rules of `pkgPolicy::CreatePin`: the part after the last colon is an architecture, the native one without.
-    fn new(word: &str, native: &str, problems: &mut Vec<ExpressionError>) -> Self {
-        let (origin, name) = match word.strip_prefix("src:") {
-            Some(rest) => (NameOf::Source, rest),
-            None => (NameOf::Package, word),
-        };
-        let (name, architecture) = name.rsplit_once(':').unwrap_or((name, ""));
-        let architecture = if architecture.is_empty() {
-            native
-        } else {
-            architecture
-        };
-        let is_pattern = (name.starts_with('/') && name.ends_with('/')) || name.contains(['*', '[', '?']);
-        let name = if is_pattern {
-            Name::Pattern(Pattern::new(name, problems))
-        } else {
-            Name::Exact(name.to_owned())
-        };
-        Self {
-            origin,
-            name,
-            architecture: ArchitecturePattern::new(architecture),
-        }
-    }
-
-    fn covers(&self, name: &str, architecture: &str) -> bool {
-        let is_named = match &self.name {
-            Name::Exact(exact) => exact == name,
-            Name::Pattern(pattern) => pattern.matches(name),
-        };
-        is_named && self.architecture.matches(architecture)
-    }
-}
-
-/// A pin for packages, compiled against the listings.
-#[derive(Clone, Debug)]
-struct PackagePin {
-    number: PinNo,
-    names: Vec<NamePattern>,
-    matcher: Matcher,
-    /// By listing.
-    listings: Vec<bool>,
-    status: bool,
-    priority: Priority,
-}
-
-/// What decides about a version's priority.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct VersionFacts<'a, I> {
-    pub(super) version: &'a str,
-    pub(super) source: &'a str,
-    pub(super) source_version: &'a str,
-    pub(super) phased_percent: u8,
-    /// Where it is offered, in order.
-    pub(super) listings: I,
-    pub(super) standing: Standing,
-}
-
-/// Whether a version is the one on the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    Installed,
-    Offered,
-}
-
-/// The pins that name one package, found once and used for all its versions.
-pub(super) struct PinsOfPackage<'policy> {
-    pins: Vec<(&'policy PackagePin, NamedAs)>,
-}
-
-enum NamedAs {
-    Package,
-    /// Only versions from the named sources.
-    Source,
-}
-
 /// All priorities of a host. Built once per channel configuration and set of listings.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -214,6 +119,7 @@ pub struct Policy {
     package_pins: Vec<PackagePin>,
     idle: Vec<PinNo>,
     problems: Vec<PolicyProblem>,
+    any_names: BTreeSet<String>,
     host: HostSide,
     phased: PhasedChoice,
     phase_policy: bool,
@@ -250,6 +156,7 @@ impl Policy {
             package_pins: Vec::new(),
             idle: Vec::new(),
             problems: Vec::new(),
+            any_names: BTreeSet::new(),
             host: HostSide::default(),
             phased: config.settings.phased,
             phase_policy: config.settings.phase_policy,
@@ -274,6 +181,14 @@ impl Policy {
     /// lowers no priority as no machine-id is known.
     pub fn on(mut self, host: HostSide) -> Self {
         self.host = host;
+        self
+    }
+
+    /// The same policy, knowing for which names apt's cache holds a package `NAME:any`, because a version of them, of
+    /// any architecture, is `Multi-Arch: allowed` or a package depends on them so. On a host with several architectures
+    /// a pin by pattern reaches such names in all of them. Without this only the offers at hand are looked at.
+    pub fn with_any_names(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.any_names.extend(names);
         self
     }
 
@@ -334,25 +249,47 @@ impl Policy {
             .map_or(Security::No, |listing| listing.security)
     }
 
+    /// The pins that are for a package, or for one of the sources that its versions come from.
     pub(super) fn pins_of<'a>(
         &self,
         name: &str,
         architecture: &str,
+        any: AnyName,
         sources: impl Iterator<Item = &'a str> + Clone,
     ) -> PinsOfPackage<'_> {
         let architecture = self.filed_architecture(architecture);
-        let mut pins = Vec::new();
-        for pin in &self.package_pins {
-            let mut of_source = pin.names.iter().filter(|named| named.origin == NameOf::Source);
-            let mut of_package = pin.names.iter().filter(|named| named.origin == NameOf::Package);
-            if of_package.any(|named| named.covers(name, architecture)) {
-                pins.push((pin, NamedAs::Package));
-            } else if of_source.any(|named| sources.clone().any(|source| named.covers(source, architecture)))
+        let any = if any == AnyName::Exists {
+            any
+        } else {
+            self.any_name(name)
+        };
+        let named = |pin: &PackagePin| {
+            if pin
+                .names
+                .iter()
+                .any(|named| named.is_for_package(name, architecture, any))
             {
-                pins.push((pin, NamedAs::Source));
+                return Some(NamedAs::Package);
             }
+            let is_source = |source| {
+                pin.names
+                    .iter()
+                    .any(|named| named.is_for_source(source, architecture, self))
+            };
+            sources.clone().any(is_source).then_some(NamedAs::Source)
+        };
+        let pins = self.package_pins.iter();
+        PinsOfPackage {
+            pins: pins.filter_map(|pin| Some((pin, named(pin)?))).collect(),
         }
-        PinsOfPackage { pins }
+    }
+
+    fn any_name(&self, name: &str) -> AnyName {
+        if self.any_names.contains(name) {
+            AnyName::Exists
+        } else {
+            AnyName::Absent
+        }
     }
 
     /// The priority of a version (`pkgPolicy::GetPriority`).
@@ -550,36 +487,5 @@ impl ListingFacts {
             priority: ListingPriority { value, reason },
             security,
         }
-    }
-}
-
-impl PinsOfPackage<'_> {
-    /// The first pin that matches the version, in the order of the preferences.
-    fn first_for<I>(
-        &self,
-        policy: &Policy,
-        architecture: &str,
-        facts: &VersionFacts<'_, I>,
-    ) -> Option<&PackagePin>
-    where
-        I: Iterator<Item = ListingNo> + Clone,
-    {
-        let architecture = policy.filed_architecture(architecture);
-        let found = self.pins.iter().find(|(pin, named)| {
-            let is_named = match named {
-                NamedAs::Package => true,
-                NamedAs::Source => pin
-                    .names
-                    .iter()
-                    .any(|name| name.origin == NameOf::Source && name.covers(facts.source, architecture)),
-            };
-            let in_listing = |no: ListingNo| pin.listings.get(usize::from(no.0)) == Some(&true);
-            is_named
-                && policy.understands(&pin.matcher)
-                && (pin.matcher.matches_version(facts.version, facts.source_version)
-                    || (facts.standing == Standing::Installed && pin.status)
-                    || facts.listings.clone().any(in_listing))
-        });
-        found.map(|(pin, _)| *pin)
     }
 }

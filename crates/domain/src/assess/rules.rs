@@ -20,6 +20,8 @@ pub struct AptRules {
     pub same_build: SameBuild,
     /// How phasing works.
     pub phasing: PhasingRule,
+    /// Whose phasing keeps an update back.
+    pub kept_by: KeptBy,
     /// What phasing never holds back.
     pub security_exception: SecurityException,
     /// Whether `Pin: source-version` is understood.
@@ -46,6 +48,17 @@ pub enum PhasingRule {
     /// They are candidates and kept back; with `APT::Get::Phase-Policy` their priority is 1 at most instead.
     #[default]
     ByKeeping,
+}
+
+/// Whose phasing keeps an update back, where phasing works by keeping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeptBy {
+    /// The candidate's.
+    #[default]
+    Candidate,
+    /// That of the installed version too, if it is listed as still being phased in: a slip of apt before 2.7.2 (and
+    /// 2.4.10 in its series).
+    InstalledToo,
 }
 
 /// Which versions apt looks at when it asks whether a phased update is a security update: those in suites whose name
@@ -88,6 +101,11 @@ impl AptRules {
                 SameBuild::BySize
             },
             phasing,
+            kept_by: if is_from("2.7.2") || is_in("2.4.10", "2.5~") {
+                KeptBy::Candidate
+            } else {
+                KeptBy::InstalledToo
+            },
             security_exception: if is_from("2.7.11") || is_in("2.4.12", "2.5~") {
                 SecurityException::WithCandidate
             } else {

@@ -2,7 +2,9 @@
 //! and the one that wins by the host's priorities. What else stands in its way on the host (a hold, phasing) is in
 //! [`super::overlay`].
 
-use super::policy::{DOWNGRADE, PinsOfPackage, Policy, Security, Standing, VersionFacts, VersionPriority};
+use super::policy::{
+    AnyName, DOWNGRADE, PinsOfPackage, Policy, Security, Standing, VersionFacts, VersionPriority,
+};
 use super::rules::SameBuild;
 use crate::catalog::listing::ListingNo;
 use crate::catalog::offer::Offer;
@@ -55,6 +57,19 @@ pub struct Missing<'index> {
     pub priority: VersionPriority,
     /// What apt asks of the suites before it lets phasing hold an update back.
     pub security_suites: SecuritySuites,
+    /// How the installed version is listed, if it is and is itself still being phased in.
+    pub installed: Option<PhasedInstalled<'index>>,
+}
+
+/// An installed version that is still being phased in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PhasedInstalled<'index> {
+    /// `Phased-Update-Percentage`, 0 to 99.
+    pub phased_percent: u8,
+    /// Source package.
+    pub source: &'index str,
+    /// Source version.
+    pub source_version: &'index str,
 }
 
 /// Where, from the candidate down to what is installed, a suite named `-security` stands: apt never holds such an
@@ -65,6 +80,8 @@ pub struct SecuritySuites {
     pub of_candidate: InSuite,
     /// A version between the candidate and the installed one is.
     pub below_candidate: InSuite,
+    /// A version below the installed one is.
+    pub below_installed: InSuite,
 }
 
 /// Whether something is listed in the suites in question.
@@ -157,7 +174,11 @@ pub(super) struct Versions<'a, 'index> {
     /// For each offer the version it belongs to, by [`Version::id`].
     owners: Vec<u32>,
     same_build: SameBuild,
+    any_name: AnyName,
 }
+
+/// `Multi-Arch: allowed` in a fingerprint.
+const ALLOWED: u8 = 3;
 
 /// One version, offered, installed or both.
 #[derive(Clone, Copy, Debug)]
@@ -199,6 +220,9 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
         offers: &[Offer<'index>],
     ) -> Self {
         let mut versions = Self::of_offers(policy, &package.name, &package.architecture, offers);
+        if package.fingerprint.multi_arch == ALLOWED {
+            versions.any_name = AnyName::Exists;
+        }
         versions.add(Version {
             id: u32::MAX,
             text: &package.version,
@@ -221,6 +245,7 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
         offers: &[Offer<'index>],
     ) -> Self {
         let filed = policy.filed_architecture(architecture);
+        let is_allowed = offers.iter().any(|offer| offer.fingerprint.multi_arch == ALLOWED);
         let is_wanted = |offer: &&Offer<'_>| policy.filed_architecture(offer.architecture) == filed;
         let mut offers: Vec<_> = offers.iter().filter(is_wanted).copied().collect();
         if !offers.is_sorted_by_key(|offer| offer.listing) {
@@ -238,6 +263,11 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
             offers,
             owners,
             same_build,
+            any_name: if is_allowed {
+                AnyName::Exists
+            } else {
+                AnyName::Absent
+            },
         };
         for number in 0..versions.offers.len() {
             let offer = versions.offers[number];
@@ -299,6 +329,7 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
         policy.pins_of(
             self.name,
             self.architecture,
+            self.any_name,
             self.list.iter().map(|version| version.source),
         )
     }
@@ -390,15 +421,15 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
         let candidate = self.as_candidate(&self.list[chosen])?;
         let mut classification = Classification::Other;
         let mut security_suites = SecuritySuites::default();
-        for (position, version) in self.list.iter().enumerate().take(installed).skip(chosen) {
+        for (position, version) in self.list.iter().enumerate().skip(chosen) {
             for offer in self.offers_of(version) {
-                match policy.security(offer.listing) {
-                    Security::No => continue,
-                    Security::ByLabelOrCodename => {}
-                    Security::AptToo if position == chosen => security_suites.of_candidate = InSuite::Listed,
-                    Security::AptToo => security_suites.below_candidate = InSuite::Listed,
+                let security = policy.security(offer.listing);
+                if security != Security::No && position < installed {
+                    classification = Classification::Security;
                 }
-                classification = Classification::Security;
+                if security == Security::AptToo {
+                    security_suites.note(position.cmp(&chosen), position.cmp(&installed));
+                }
             }
         }
         Some(Missing {
@@ -406,6 +437,19 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
             classification,
             priority,
             security_suites,
+            installed: self.phased_installed(&self.list[installed]),
+        })
+    }
+
+    fn phased_installed(&self, version: &Version<'_>) -> Option<PhasedInstalled<'index>> {
+        let offer = self
+            .offers_of(version)
+            .next()
+            .filter(|_| version.phased_percent < 100)?;
+        Some(PhasedInstalled {
+            phased_percent: version.phased_percent,
+            source: offer.source,
+            source_version: offer.source_version,
         })
     }
 
@@ -445,6 +489,18 @@ impl<'a, 'index: 'a> Versions<'a, 'index> {
             Verdict::NoCandidate {
                 why: NoCandidate { newest, priority },
             }
+        }
+    }
+}
+
+impl SecuritySuites {
+    /// A listing of a `-security` suite was seen, for a version at this place.
+    fn note(&mut self, to_candidate: Ordering, to_installed: Ordering) {
+        match (to_candidate, to_installed) {
+            (Ordering::Equal, _) => self.of_candidate = InSuite::Listed,
+            (_, Ordering::Less) => self.below_candidate = InSuite::Listed,
+            (_, Ordering::Greater) => self.below_installed = InSuite::Listed,
+            (_, Ordering::Equal) => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The domain's rules against oracles that nobody here wrote, and against whole files.
 
+mod assess;
 mod deb822;
 mod fleet;
 mod oracle;

@@ -2,7 +2,7 @@
 //! harmless.
 
 use super::{Cause, Explanation, Fact, Lost, Meaning, PinPlace, Place, Reason};
-use crate::assess::overlay::{KeptBackReason, Phased, Simulated};
+use crate::assess::overlay::{KeptBackReason, PhaseOf, Phased, Simulated};
 use crate::assess::phasing::Decision;
 use crate::assess::policy::NEVER;
 use crate::catalog::update::Classification;
@@ -212,7 +212,14 @@ impl fmt::Display for PinPlace {
 impl fmt::Display for Phased {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = self.percent;
-        write!(f, "it is phased in to {percent} %: ")?;
+        match self.of {
+            PhaseOf::Candidate => write!(f, "it is phased in to {percent} %: ")?,
+            PhaseOf::Installed => write!(
+                f,
+                "the installed version is itself phased in to {percent} %, and this host's apt (before 2.7.2) leaves it \
+                 until that is over: "
+            )?,
+        }
         match self.decision {
             Decision::Complete => write!(f, "it is for every host"),
             Decision::AlwaysChosen => write!(f, "this host takes phased updates at once, by its settings"),
