@@ -127,6 +127,7 @@ impl Document<'_> {
         let block = armor::decode_one(armored, "SIGNATURE").map_err(Refusal::Armor)?;
         let mut good = Vec::new();
         let mut faults = Vec::new();
+        let mut is_understood = true;
         for (number, packet) in packets(&block).enumerate() {
             let packet = packet.map_err(Refusal::Packet)?;
             if number == MAX_SIGNATURES {
@@ -137,8 +138,15 @@ impl Document<'_> {
             if packet.tag != tag::SIGNATURE {
                 return Err(Refusal::NotASignature { tag: packet.tag });
             }
-            match self.check(packet.body, keyring, now) {
-                Ok(signature) => good.push(signature),
+            let signature = Signature::parse(packet.body);
+            is_understood &= signature.as_ref().is_ok_and(|signature| self.is_usual(signature));
+            match self.check(signature, keyring, now) {
+                Ok(signature) if is_understood => good.push(signature),
+                Ok(signature) => faults.push(SignatureFault {
+                    issuer: signature.key,
+                    user_id: signature.user_id,
+                    fault: Fault::BehindUnknown,
+                }),
                 Err(fault) => faults.push(fault),
             }
         }
@@ -153,31 +161,39 @@ impl Document<'_> {
         }
     }
 
-    fn check(&self, body: &[u8], keyring: &Keyring, now: Timestamp) -> Result<GoodSignature, SignatureFault> {
-        let signature = match Signature::parse(body) {
-            Ok(signature) => signature,
-            Err(unreadable) => return Err(unreadable_fault(unreadable, keyring)),
-        };
+    /// Whether GnuPG goes on to the next signature after this one, whoever made it.
+    fn is_usual(&self, signature: &Signature<'_>) -> bool {
+        signature.kind == self.kind && signature.has_known_algorithms()
+    }
+
+    fn check(
+        &self,
+        signature: Result<Signature<'_>, Unreadable>,
+        keyring: &Keyring,
+        now: Timestamp,
+    ) -> Result<GoodSignature, SignatureFault> {
+        let signature = signature.map_err(|unreadable| unreadable_fault(unreadable, keyring))?;
         let keys = keyring.find(signature.issuer);
         let Some(key) = keys.first().copied() else {
             return Err(about(signature.issuer, None, Fault::UnknownKey));
         };
-        self.judge(&signature, key, now)
-            .and_then(
-                |end| match keys.iter().find(|copy| copy.certificate.is_revoked()) {
-                    Some(_) => Err(Fault::KeyRevoked { reason: None }),
-                    None if !keyring.allows(key) => Err(Fault::NotAllowed),
-                    None => Ok(end),
-                },
-            )
-            .map(|expires| GoodSignature {
-                certificate: fingerprint_of(key.certificate.primary().fingerprint),
-                key: fingerprint_of(key.component.fingerprint),
-                user_id: key.certificate.user_id().map(str::to_owned),
-                made: seconds(signature.made.into()),
-                expires,
-            })
-            .map_err(|fault| about(signature.issuer, Some(key), fault))
+        let judged = self.judge(&signature, key, now).and_then(|end| {
+            if keys.iter().any(|copy| copy.certificate.is_revoked()) {
+                Err(Fault::KeyRevoked { reason: None })
+            } else if keyring.allows(key) {
+                Ok(end)
+            } else {
+                Err(Fault::NotAllowed)
+            }
+        });
+        let expires = judged.map_err(|fault| about(signature.issuer, Some(key), fault))?;
+        Ok(GoodSignature {
+            certificate: fingerprint_of(key.certificate.primary().fingerprint),
+            key: fingerprint_of(key.component.fingerprint),
+            user_id: key.certificate.user_id().map(str::to_owned),
+            made: seconds(signature.made),
+            expires,
+        })
     }
 
     /// Until when the signature by this key is good. What makes it a bad one comes first, what makes it worthless after.
@@ -210,7 +226,7 @@ impl Document<'_> {
                 digest: digest_name(signature.digest),
             });
         }
-        let made = seconds(signature.made.into());
+        let made = seconds(signature.made);
         if made.as_second() > now.as_second() + CLOCK_SKEW_SECONDS {
             return Err(Fault::FromTheFuture { made });
         }

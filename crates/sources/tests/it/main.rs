@@ -4,6 +4,7 @@
 
 mod decompress;
 mod index;
+mod openpgp;
+mod tools;
 mod sync;
 mod targets;
-mod tools;

@@ -7,7 +7,7 @@
 use super::key::{self, PublicKey, Strength, Unusable};
 use super::packet::tag;
 use super::refusal::{Fault, digest_name, revocation_reason};
-use super::signature::{Criticals, Signature};
+use super::signature::{Criticals, Signature, end};
 use jiff::Timestamp;
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -67,7 +67,7 @@ struct Standing {
     /// The newest self-signature's date; the key is good from there.
     from: u32,
     /// The earliest end that a newest self-signature names, in seconds since 1970.
-    expires: Option<u64>,
+    expires: Option<u32>,
     /// What is wrong whatever the time.
     fault: Option<Fault>,
 }
@@ -82,7 +82,7 @@ struct Primary {
 #[derive(Default)]
 struct Newest {
     from: Option<u32>,
-    expires: Option<u64>,
+    expires: Option<u32>,
     /// A strong signature binds it.
     is_bound: bool,
     /// The newest signature's digest where it is weak.
@@ -304,8 +304,7 @@ impl Certificate {
             } else {
                 self.primary()
             };
-            let ends = (signature.key_expires_after != 0)
-                .then(|| u64::from(key::created(&expiring.body)) + u64::from(signature.key_expires_after));
+            let ends = end(key::created(&expiring.body), signature.key_expires_after);
             let says = Newest {
                 from: Some(signature.made),
                 expires: [ends, signature.expires()].into_iter().flatten().min(),
@@ -426,7 +425,7 @@ fn good_until(standing: &Standing, now: Timestamp, signs: bool) -> Result<Option
         Some(fault) => return Err(fault.clone()),
         None => {}
     }
-    let from = seconds(standing.from.into());
+    let from = seconds(standing.from);
     if i64::from(standing.from) > now.as_second() + CLOCK_SKEW_SECONDS {
         return Err(Fault::KeyNotYetValid { from });
     }
@@ -436,12 +435,9 @@ fn good_until(standing: &Standing, now: Timestamp, signs: bool) -> Result<Option
     }
 }
 
-/// A moment of OpenPGP's: seconds since 1970, at most twice 32 bits.
-pub(crate) fn seconds(number: u64) -> Timestamp {
-    i64::try_from(number)
-        .ok()
-        .and_then(|number| Timestamp::from_second(number).ok())
-        .unwrap_or(Timestamp::MAX)
+/// A moment of OpenPGP's: seconds since 1970.
+pub(crate) fn seconds(number: u32) -> Timestamp {
+    Timestamp::from_second(number.into()).expect("32 bits end in 2106")
 }
 
 /// A user id for people: no control characters, at most 200 characters.

@@ -1,9 +1,12 @@
-//! Public keys and the arithmetic with them. Only algorithms of the accepted set ever reach the library that computes.
+//! Public keys and the arithmetic with them. Only algorithms of the accepted set ever reach the libraries that compute:
+//! ring for RSA, five times faster than the rest; rPGP for curves, and for RSA with digests that are refused in the end.
 
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::PacketHeader;
 use pgp::types::{EcdsaPublicParams as Curve, EddsaLegacyPublicParams as Edwards};
-use pgp::types::{KeyDetails as _, PublicParams, SignatureBytes, Tag, VerifyingKey as _};
+use pgp::types::{KeyDetails as _, Mpi, PublicParams, SignatureBytes, Tag, VerifyingKey as _};
+use ring::digest::{Algorithm, SHA256, SHA384, SHA512};
+use ring::signature::{self as rsa, RsaParameters, RsaPublicKeyComponents};
 
 /// Largest number that is computed with, in bits.
 pub(crate) const MAX_BITS: usize = 8192;
@@ -18,6 +21,9 @@ pub(crate) struct PublicKey {
     inner: pgp::packet::PublicKey,
     algorithm: u8,
     strength: Strength,
+    /// Of RSA; empty otherwise.
+    modulus: Vec<u8>,
+    exponent: Vec<u8>,
 }
 
 /// Whether a key is long enough.
@@ -38,11 +44,11 @@ impl PublicKey {
     /// Reads the body of a version 4 public-key packet: RSA up to 8192 bits, EdDSA on Curve25519, ECDSA on NIST P-256,
     /// P-384 and P-521.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Unusable> {
-        let number = body.get(5).copied().unwrap_or(0);
+        let algorithm = body.get(5).copied().unwrap_or(0);
         let unusable = Unusable {
-            algorithm: name(number),
+            algorithm: name(algorithm),
         };
-        if !matches!(number, 1 | 3 | 19 | 22) || body.len() > MAX_KEY_BYTES {
+        if !matches!(algorithm, 1 | 3 | 19 | 22) || body.len() > MAX_KEY_BYTES {
             return Err(unusable);
         }
         let length = u32::try_from(body.len()).expect("limited above");
@@ -55,8 +61,11 @@ impl PublicKey {
         if !rest.is_empty() {
             return Err(unusable);
         }
+        let rsa = matches!(algorithm, 1 | 3).then(|| number(&body[6..])).flatten();
+        let (modulus, rest) = rsa.unwrap_or_default();
+        let exponent = number(rest).map_or(&[][..], |(exponent, _)| exponent);
         let strength = match inner.public_params() {
-            PublicParams::RSA(_) => rsa_strength(body),
+            PublicParams::RSA(_) => rsa_strength(modulus),
             PublicParams::EdDSALegacy(Edwards::Ed25519 { .. }) => Strength::Enough,
             PublicParams::ECDSA(Curve::P256 { .. } | Curve::P384 { .. } | Curve::P521 { .. }) => {
                 Strength::Enough
@@ -65,8 +74,10 @@ impl PublicKey {
         };
         Ok(Self {
             inner,
-            algorithm: number,
+            algorithm,
             strength,
+            modulus: modulus.to_vec(),
+            exponent: exponent.to_vec(),
         })
     }
 
@@ -80,22 +91,76 @@ impl PublicKey {
         self.strength
     }
 
-    /// Whether the signature over this digest is this key's.
-    pub(crate) fn verify(&self, digest: HashAlgorithm, hash: &[u8], signature: &SignatureBytes) -> bool {
-        self.inner.verify(digest, hash, signature).is_ok()
+    /// Whether the numbers are this key's signature of the document by the digest of this number (RFC 9580 §9.5), the
+    /// first bits of which were given with it.
+    pub(crate) fn verify(&self, document: &[u8], digest: u8, check: [u8; 2], numbers: &[&[u8]]) -> bool {
+        match (rsa_parameters(digest), numbers) {
+            (Some((algorithm, parameters)), [number])
+                if self.is_rsa() && self.strength == Strength::Enough =>
+            {
+                let hash = ring::digest::digest(algorithm, document);
+                hash.as_ref().starts_with(&check) && self.verify_rsa(document, parameters, number)
+            }
+            _ => self.verify_slowly(document, digest, check, numbers),
+        }
+    }
+
+    fn is_rsa(&self) -> bool {
+        matches!(self.algorithm, 1 | 3)
+    }
+
+    fn verify_rsa(&self, document: &[u8], parameters: &RsaParameters, number: &[u8]) -> bool {
+        let number = without_zeros(number);
+        let Some(missing) = self.modulus.len().checked_sub(number.len()) else {
+            return false;
+        };
+        let padded = [&vec![0; missing][..], number].concat();
+        let key = RsaPublicKeyComponents {
+            n: &self.modulus,
+            e: &self.exponent,
+        };
+        key.verify(parameters, document, &padded).is_ok()
+    }
+
+    fn verify_slowly(&self, document: &[u8], digest: u8, check: [u8; 2], numbers: &[&[u8]]) -> bool {
+        let digest = HashAlgorithm::from(digest);
+        let Ok(hash) = digest.digest(document) else {
+            return false;
+        };
+        let numbers = numbers.iter().map(|number| Mpi::from_slice(number)).collect();
+        hash.starts_with(&check)
+            && self
+                .inner
+                .verify(digest, &hash, &SignatureBytes::Mpis(numbers))
+                .is_ok()
     }
 }
 
-/// Counts the bits of the modulus, the first number after the algorithm.
-fn rsa_strength(body: &[u8]) -> Strength {
-    let counted = body
-        .get(6..8)
-        .map_or(0, |bits| usize::from(u16::from_be_bytes([bits[0], bits[1]])));
-    let modulus = body.get(8..8 + counted.div_ceil(8)).unwrap_or_default();
-    let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
-    let bits = modulus.get(zeros).map_or(0, |first| {
-        (modulus.len() - zeros) * 8 - first.leading_zeros() as usize
-    });
+fn rsa_parameters(digest: u8) -> Option<(&'static Algorithm, &'static RsaParameters)> {
+    match digest {
+        8 => Some((&SHA256, &rsa::RSA_PKCS1_2048_8192_SHA256)),
+        9 => Some((&SHA384, &rsa::RSA_PKCS1_2048_8192_SHA384)),
+        10 => Some((&SHA512, &rsa::RSA_PKCS1_2048_8192_SHA512)),
+        _ => None,
+    }
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    &number[zeros..]
+}
+
+/// The number at the start, without leading zeros, and what follows it (RFC 9580 §3.2).
+fn number(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (bits, rest) = bytes.split_first_chunk()?;
+    let (number, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*bits)).div_ceil(8))?;
+    Some((without_zeros(number), rest))
+}
+
+fn rsa_strength(modulus: &[u8]) -> Strength {
+    let bits = modulus
+        .first()
+        .map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize);
     if bits < MIN_RSA_BITS {
         Strength::TooFewBits(bits)
     } else {

@@ -110,6 +110,9 @@ pub enum Fault {
         /// Its name.
         algorithm: &'static str,
     },
+    /// A signature in front of it has a form at which GnuPG stops reading.
+    #[error("its signature stands behind one of a form that is not understood")]
+    BehindUnknown,
     /// A signature that was made for something other than a text.
     #[error("its signature is of type 0x{kind:02x}, which does not sign a text of this form")]
     Kind {
@@ -122,9 +125,9 @@ pub enum Fault {
     /// A critical subpacket that is not understood.
     #[error("its signature carries a critical condition that is not understood")]
     UnknownCritical,
-    /// A digest for which collisions can be found.
+    /// A digest that is too weak.
     #[error(
-        "its signature uses {digest}, which can be forged; its publisher must sign with SHA-256 or SHA-512"
+        "its signature uses {digest}, which is too weak; its publisher must sign with SHA-256 or SHA-512"
     )]
     WeakDigest {
         /// Its name.
@@ -172,9 +175,9 @@ pub enum Fault {
         /// Why (RFC 9580 §5.2.3.31).
         reason: Option<&'static str>,
     },
-    /// The certificate binds the key by a digest for which collisions can be found.
+    /// The certificate binds the key by a digest that is too weak.
     #[error(
-        "is bound to its certificate by {digest} only, which can be forged; install a key file renewed with SHA-256"
+        "is bound to its certificate by {digest} only, which is too weak; install a key file renewed with SHA-256"
     )]
     WeakBinding {
         /// Its name.

@@ -3,8 +3,6 @@
 
 use super::key::{self, PublicKey};
 use super::packet::{Criticality, Subpacket, subpackets};
-use pgp::crypto::hash::HashAlgorithm;
-use pgp::types::{Mpi, SignatureBytes};
 
 /// A version 4 signature.
 #[derive(Clone, Debug)]
@@ -114,10 +112,11 @@ impl<'packet> Signature<'packet> {
         let hashed = subpackets(&signed[6..])?;
         let unhashed = subpackets(unhashed)?;
         signature.take_hashed(&hashed)?;
+        let mut prints = Vec::new();
         for subpacket in hashed.iter().chain(&unhashed) {
-            signature.take_any(*subpacket)?;
+            signature.take_any(*subpacket, &mut prints)?;
         }
-        Some(signature)
+        signature.is_consistent(&prints).then_some(signature)
     }
 
     /// What counts only where it is signed.
@@ -129,6 +128,7 @@ impl<'packet> Signature<'packet> {
                 3 => expires.set(body)?,
                 9 => key_expires.set(body)?,
                 12 => self.revokers.push(body.get(2..)?.try_into().ok()?),
+                33 => self.issuer.fingerprint = body.get(1..)?.try_into().ok(),
                 27 if self.key_flags.is_some() => return None,
                 27 => self.key_flags = Some(body.first().copied().unwrap_or(0)),
                 29 => self.reason = body.first().copied(),
@@ -142,7 +142,7 @@ impl<'packet> Signature<'packet> {
     }
 
     /// What counts wherever it stands: it proves itself, or makes the signature worth less.
-    fn take_any(&mut self, subpacket: Subpacket<'packet>) -> Option<()> {
+    fn take_any(&mut self, subpacket: Subpacket<'packet>, prints: &mut Vec<[u8; 20]>) -> Option<()> {
         let Subpacket {
             kind,
             criticality,
@@ -154,26 +154,11 @@ impl<'packet> Signature<'packet> {
                 let same = self.issuer.key_id.is_none_or(|earlier| earlier == key_id);
                 self.issuer.key_id = same.then_some(Some(key_id))?;
             }
-            33 if body.first() == Some(&4) => {
-                let fingerprint = body[1..].try_into().ok()?;
-                let same = self
-                    .issuer
-                    .fingerprint
-                    .is_none_or(|earlier| earlier == fingerprint);
-                self.issuer.fingerprint = same.then_some(Some(fingerprint))?;
-            }
+            33 if body.first() == Some(&4) => prints.push(body[1..].try_into().ok()?),
             33 => return None,
             32 if self.embedded.is_none() => self.embedded = Some(body),
             32 => return None,
             _ => {}
-        }
-        if let Issuer {
-            key_id: Some(id),
-            fingerprint: Some(print),
-        } = self.issuer
-            && print[12..] != id
-        {
-            return None;
         }
         if criticality == Criticality::Critical && !is_understood(kind) {
             self.criticals = Criticals::Unknown;
@@ -181,12 +166,20 @@ impl<'packet> Signature<'packet> {
         Some(())
     }
 
+    /// Whether everything that names its maker names the same key. As with GnuPG, a fingerprint that is not signed
+    /// names nobody, but must not differ either.
+    fn is_consistent(&self, prints: &[[u8; 20]]) -> bool {
+        let same = prints.iter().all(|print| *print == prints[0]);
+        same && prints
+            .first()
+            .is_none_or(|print| self.issuer.key_id.is_none_or(|id| print.ends_with(&id)))
+    }
+
     /// Whether `key` made this signature over the concatenated `content`.
     pub(crate) fn is_by(&self, key: &PublicKey, content: &[&[u8]]) -> bool {
         if key.algorithm() != self.algorithm {
             return false;
         }
-        let digest = HashAlgorithm::from(self.digest);
         let length = u32::try_from(self.signed.len())
             .expect("counted by two bytes")
             .to_be_bytes();
@@ -194,15 +187,12 @@ impl<'packet> Signature<'packet> {
         document.extend_from_slice(self.signed);
         document.extend_from_slice(&[4, 0xff]);
         document.extend_from_slice(&length);
-        let Ok(hash) = digest.digest(&document) else {
-            return false;
-        };
-        let numbers = self
-            .numbers
-            .iter()
-            .map(|number| Mpi::from_slice(number))
-            .collect();
-        hash.starts_with(&self.check) && key.verify(digest, &hash, &SignatureBytes::Mpis(numbers))
+        key.verify(&document, self.digest, self.check, &self.numbers)
+    }
+
+    /// Whether GnuPG 2.2 knows its algorithms: at another one it stops reading, whoever made the signature.
+    pub(crate) fn has_known_algorithms(&self) -> bool {
+        matches!(self.algorithm, 1 | 3 | 17 | 19 | 22) && matches!(self.digest, 1..=3 | 8..=11)
     }
 
     /// Whether the digest is one that nobody can find collisions for today: SHA-256, SHA-384 or SHA-512.
@@ -211,14 +201,23 @@ impl<'packet> Signature<'packet> {
     }
 
     /// When it ends, in seconds since 1970.
-    pub(crate) fn expires(&self) -> Option<u64> {
-        (self.expires_after != 0).then(|| u64::from(self.made) + u64::from(self.expires_after))
+    pub(crate) fn expires(&self) -> Option<u32> {
+        end(self.made, self.expires_after)
     }
+}
+
+/// A moment and a length of time added as GnuPG does it, in 32 bits: an end after 2106 lies in the past. No length is
+/// no end.
+pub(crate) fn end(from: u32, seconds: u32) -> Option<u32> {
+    (seconds != 0).then(|| from.wrapping_add(seconds))
 }
 
 /// The critical subpackets that both this program and GnuPG 2.2 heed.
 fn is_understood(kind: u8) -> bool {
-    matches!(kind, 2..=4 | 7 | 9 | 11 | 12 | 16 | 21..=23 | 25 | 27..=30 | 32 | 33)
+    matches!(
+        kind,
+        2..=4 | 7 | 9 | 11 | 12 | 16 | 21 | 22 | 25 | 27 | 29 | 30 | 32 | 33
+    )
 }
 
 /// Splits off an area that begins with its length in two bytes.
