@@ -5,6 +5,6 @@
 mod decompress;
 mod index;
 mod openpgp;
-mod tools;
 mod sync;
 mod targets;
+mod tools;

@@ -251,3 +251,39 @@ pub(super) fn transfer_error(address: &Address, error: Error, limits: &FetchLimi
 fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_authentication_is_as_the_standard_shows_it() {
+        // RFC 7617 2.
+        assert_eq!(
+            basic("Aladdin", "open sesame"),
+            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+        );
+    }
+
+    #[test]
+    fn a_redirect_from_https_to_http_is_refused_and_the_other_way_is_followed() {
+        let address = |uri| match Address::parse(uri) {
+            Ok(Address::Http(address)) => address,
+            other => panic!("{uri}: {other:?}"),
+        };
+        let to = |location: &str| {
+            let value = location.parse().expect("a plain location");
+            HeaderMap::from_iter([(header::LOCATION, value)])
+        };
+        let secure = address("https://archive.example/x");
+        let down = redirected(&secure, &to("http://archive.example/x"));
+        assert!(matches!(down, Err(FetchError::Downgrade { .. })), "{down:?}");
+        let plain = address("http://archive.example/x");
+        let up = redirected(&plain, &to("https://archive.example/x")).expect("https is better");
+        assert_eq!(up, secure);
+        assert!(matches!(
+            redirected(&plain, &HeaderMap::new()),
+            Err(FetchError::BadRedirect { .. })
+        ));
+    }
+}
