@@ -7,8 +7,11 @@
 
 mod chance;
 mod generated;
+mod holes;
 mod inventories;
 mod machine;
+mod output;
 mod phasing;
 mod product;
 mod roots;
+mod world;

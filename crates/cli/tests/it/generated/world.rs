@@ -69,12 +69,15 @@ impl World {
         let offered = archives
             .iter()
             .flat_map(Archive::all_packages)
-            .map(|(_, package)| package.clone());
-        world.packages.extend(
-            offered
-                .filter(|package| package.architecture() == "i386")
-                .step_by(3),
-        );
+            .map(|(_, package)| package);
+        let mut foreign: Vec<&Package> = offered
+            .filter(|package| package.architecture() == "i386")
+            .step_by(3)
+            .collect();
+        // dpkg knows a package of one architecture once.
+        foreign.sort_by_key(|package| package.name());
+        foreign.dedup_by_key(|package| package.name());
+        world.packages.extend(foreign.into_iter().cloned());
         world
     }
 

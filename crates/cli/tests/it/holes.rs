@@ -1,0 +1,184 @@
+//! Unknown is never clean: whatever a source does wrong, the host is not called up to date, the reason is said, and
+//! `--fail-on` counts it.
+
+use crate::world::{KEY_FILE, World, scan_at};
+use testkit::archive::package::Package;
+use testkit::host::Installed;
+use testkit::keys::{CREATED, Design, SigningKey};
+use testkit::server::Lie;
+
+const MAIN: &str = "dists/stable/main/binary-amd64/Packages";
+
+/// The host of this world is unknown, for this reason, in every form of output and by exit code.
+fn assert_hole(world: &World, options: &[&str], reason: &str) {
+    let json = world.json(options);
+    assert_eq!(json["standing"], "unknown", "{json:#}");
+    let people = world.scan(options);
+    assert_eq!(people.code, 0, "{}", people.stderr);
+    assert!(people.stdout.contains("NOT ASSESSED"), "{}", people.stdout);
+    assert!(people.stdout.contains(reason), "no {reason:?} in {}", people.stdout);
+    assert!(!people.stdout.contains("up to date"), "{}", people.stdout);
+    assert_eq!(world.scan(&[options, &["--fail-on", "unknown"]].concat()).code, 4);
+}
+
+#[test]
+fn a_whole_world_is_assessed_from_the_hosts_own_lists_and_from_fresh_ones() {
+    let world = World::new();
+    world.fetch_as_apt();
+    for options in [&[][..], &["--refresh"]] {
+        let json = world.json(options);
+        assert_eq!(json["standing"], "updates_missing", "{json:#}");
+        assert_eq!(json["counts"]["updates"], 2);
+        assert_eq!(json["counts"]["security_updates"], 1);
+        assert_eq!(json["updates"][0]["source"], "hello");
+        assert_eq!(json["updates"][0]["classification"], "security");
+        assert_eq!(json["updates"][0]["packages"][0]["available"], "1.0-1+deb1u1");
+        assert_eq!(json["updates"][0]["packages"][0]["suite"], "stable-security");
+        assert_eq!(json["coverage"], serde_json::json!([]));
+    }
+}
+
+#[test]
+fn a_tampered_list_is_not_believed() {
+    let world = World::new();
+    world.fetch_as_apt();
+    assert_eq!(world.json(&[])["standing"], "updates_missing");
+    let list = world.list(MAIN);
+    let text = std::fs::read_to_string(&list).unwrap();
+    std::fs::write(&list, text.replace("2.0-2", "2.0-9")).unwrap();
+    assert_hole(&world, &[], "does not match the signed release file");
+    let json = world.json(&[]);
+    assert!(!json.to_string().contains("2.0-9"), "{json:#}");
+}
+
+#[test]
+fn a_tampered_release_file_is_not_believed() {
+    let world = World::new();
+    world.fetch_as_apt();
+    let release = world.list("dists/stable/InRelease");
+    let text = std::fs::read_to_string(&release).unwrap();
+    std::fs::write(&release, text.replace("Origin: World", "Origin: Evil!")).unwrap();
+    assert_hole(&world, &[], "stable:");
+    assert_eq!(world.json(&[])["sources"][0]["state"], "not_answering");
+}
+
+#[test]
+fn a_missing_list_is_a_hole() {
+    let world = World::new();
+    world.fetch_as_apt();
+    std::fs::remove_file(world.list("dists/stable-security/main/binary-amd64/Packages")).unwrap();
+    assert_hole(&world, &[], "its package list is missing");
+    std::fs::remove_file(world.list("dists/stable-security/InRelease")).unwrap();
+    assert_hole(&world, &[], "its lists are missing");
+}
+
+#[test]
+fn a_foreign_or_expired_key_vouches_for_nothing() {
+    let foreign = SigningKey::ed25519("Somebody else <else@archive.example>");
+    let world = World::with(|main, _| main, |tree| tree.key(KEY_FILE, &foreign.certificate()));
+    world.fetch_as_apt();
+    assert_hole(&world, &[], "no verified source lists it");
+
+    let design = Design { expires_after: Some(86_400 * 365), ..Design::honest() };
+    let expired = SigningKey::design("Tools <tools@archive.example>", &design);
+    let certificate = expired.certificate();
+    let world = World::with(|main, _| main.sign(&expired), move |tree| tree.key(KEY_FILE, &certificate));
+    world.fetch_as_apt();
+    let day = jiff::Timestamp::from_second(i64::from(CREATED) + 86_400 * 365).unwrap();
+    assert_hole(&world, &[], &day.strftime("%Y-%m-%d").to_string());
+}
+
+#[test]
+fn an_unsigned_source_is_not_assessed_even_if_the_host_trusts_it() {
+    let world = World::with(
+        |main, _| main.signatures(testkit::archive::Signatures::None),
+        |tree| tree,
+    );
+    let stanza = world.host().join("etc/apt/sources.list.d/stable.sources");
+    let text = std::fs::read_to_string(&stanza).unwrap();
+    std::fs::write(&stanza, text.trim_end().to_owned() + "\nTrusted: yes\n").unwrap();
+    assert_hole(&world, &["--refresh"], "not signed");
+}
+
+#[test]
+fn an_expired_snapshot_gives_findings_marked_stale() {
+    let past = jiff::Timestamp::from_second(1_717_200_000).unwrap();
+    let world = World::with(|main, _| main.valid_until(past), |tree| tree);
+    world.fetch_as_apt();
+    assert_hole(&world, &[], "expired on 2024-06-01");
+    let json = world.json(&[]);
+    assert_eq!(json["sources"][0]["state"], "stale");
+    assert_eq!(json["counts"]["updates"], 2);
+}
+
+#[test]
+fn a_release_from_the_future_asks_about_the_clock() {
+    let future = jiff::Timestamp::from_second(4_000_000_000).unwrap();
+    let world = World::with(|main, _| main.date(future), |tree| tree);
+    world.fetch_as_apt();
+    assert_hole(&world, &[], "clock");
+}
+
+#[test]
+fn a_package_that_nobody_lists_is_named() {
+    let local = Package::new("local-tool", "0.1");
+    let world = World::with(|main, _| main, |tree| tree.package(&local, Installed::Yes));
+    world.fetch_as_apt();
+    assert_hole(&world, &[], "no configured source lists it (local-tool)");
+}
+
+#[test]
+fn a_source_that_is_down_answers_by_what_was_fetched_before_and_says_so() {
+    let world = World::new();
+    assert_eq!(world.json(&["--refresh"])["standing"], "updates_missing");
+    world.server.lie("dists/stable-security/InRelease", Lie::Http500);
+    assert_hole(&world, &["--refresh"], "what was fetched before is used");
+    let json = world.json(&["--refresh"]);
+    assert_eq!(json["counts"]["security_updates"], 1, "{json:#}");
+    assert_eq!(json["sources"][0]["state"], "verified", "one failure stops no other: {json:#}");
+}
+
+#[test]
+fn a_malformed_stanza_is_named_and_the_rest_used() {
+    let world = World::with(
+        |main, _| main.raw_stanza("amd64", "Package: broken\nVersion: not a version\nArchitecture: amd64\n"),
+        |tree| tree,
+    );
+    world.fetch_as_apt();
+    assert_hole(&world, &[], "broken");
+    assert_eq!(world.json(&[])["counts"]["updates"], 2);
+}
+
+#[test]
+fn a_root_without_sources_keys_or_status_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, cache) = (folder.path().join("root"), folder.path().join("cache"));
+    std::fs::create_dir_all(&root).unwrap();
+    let ran = scan_at(&root, &cache, &[]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("/var/lib/dpkg/status does not exist"), "{}", ran.stderr);
+    assert_eq!(ran.stdout, "");
+    let ran = scan_at(&folder.path().join("nowhere"), &cache, &[]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("nowhere"), "{}", ran.stderr);
+
+    let world = World::with(|main, _| main, |tree| tree);
+    std::fs::remove_dir_all(world.host().join("etc/apt/sources.list.d")).unwrap();
+    assert_hole(&world, &[], "no source is configured");
+
+    let world = World::new();
+    world.fetch_as_apt();
+    std::fs::remove_file(world.host().join(KEY_FILE.trim_start_matches('/'))).unwrap();
+    assert_hole(&world, &[], "Signed-By");
+}
+
+#[test]
+fn an_image_cannot_lead_the_scan_out_of_itself() {
+    let world = World::new();
+    world.fetch_as_apt();
+    let release = world.list("dists/stable/InRelease");
+    let outside = world.served().join("outside");
+    std::fs::rename(&release, &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, &release).unwrap();
+    assert_hole(&world, &[], "its lists are missing");
+}
