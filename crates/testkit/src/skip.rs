@@ -30,3 +30,18 @@ pub fn shared_data() -> Option<PathBuf> {
     }
     shared
 }
+
+/// Whether this is a run in CI, where nothing may be skipped (`CI=true`).
+pub fn is_ci() -> bool {
+    std::env::var("CI").as_deref() == Ok("true")
+}
+
+/// How many cases to run: what the environment variable says, or one of these.
+pub fn cases(variable: &str, usually: u64, in_ci: u64) -> u64 {
+    let chosen = std::env::var(variable).ok();
+    let chosen = chosen.map(|text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is not a number: {text}"))
+    });
+    chosen.unwrap_or(if is_ci() { in_ci } else { usually })
+}

@@ -9,23 +9,15 @@ use crate::product::{assert_same, explanation, scan, text};
 use std::collections::BTreeSet;
 use std::path::Path;
 use testkit::apt::{Apt, Pending};
+use testkit::skip::cases;
 use world::World;
 
 /// Hosts that share an archive.
 const HOSTS_A_WORLD: u64 = 50;
 
-/// How many hosts: `PATCHYARD_HOSTS`, or 1,000 in CI, or 200.
-fn hosts() -> u64 {
-    let chosen = std::env::var("PATCHYARD_HOSTS")
-        .ok()
-        .map(|text| text.parse().expect("PATCHYARD_HOSTS is a number"));
-    let in_ci = std::env::var("CI").as_deref() == Ok("true");
-    chosen.unwrap_or(if in_ci { 1000 } else { 200 })
-}
-
 #[test]
 fn generated_hosts_are_missing_what_apt_would_upgrade() {
-    let hosts = hosts();
+    let hosts = cases("PATCHYARD_HOSTS", 200, 1000);
     let worlds: Vec<u64> = (0..hosts.div_ceil(HOSTS_A_WORLD)).collect();
     let (left, right) = worlds.split_at(worlds.len() / 2);
     let run = |worlds: &[u64]| {

@@ -39,7 +39,11 @@ impl World {
     /// The world of that number.
     pub fn generate(seed: u64) -> Self {
         let mut chance = Chance::new(seed ^ 0x0F0F_0F0F);
-        let codename = if seed % 2 == 0 { "bookworm" } else { "trixie" };
+        let codename = if seed.is_multiple_of(2) {
+            "bookworm"
+        } else {
+            "trixie"
+        };
         let packages = known_packages(codename);
         let key = SigningKey::ed25519("World <world@archive.example>");
         let archives = archives(&packages, &mut chance, codename, &key);
