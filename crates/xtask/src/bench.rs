@@ -1,11 +1,13 @@
 //! `cargo xtask bench`: what the project promises about speed and memory, measured against the tools that people use today, in
 //! one run on one machine, interleaved, as medians. The table goes to the terminal and to docs/bench.md; the README quotes it.
 
+mod fleet;
 mod index;
 mod measure;
 mod report;
 mod rounds;
 mod scan;
+mod sync;
 mod versions;
 
 use crate::command;
@@ -44,9 +46,11 @@ pub struct Bench<'a> {
 /// One row or several, under the name that `--only` selects by.
 type Measurement = (&'static str, fn(&Bench<'_>) -> Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 3] = [
+const MEASUREMENTS: [Measurement; 5] = [
     ("scan", scan::rows),
     ("index", index::rows),
+    ("fleet", fleet::rows),
+    ("sync", sync::rows),
     ("versions", versions::rows),
 ];
 

@@ -13,26 +13,20 @@ use std::time::Instant;
 pub struct Figures {
     /// Wall time in seconds.
     pub wall: f64,
-    /// User and system time in seconds.
-    pub cpu: f64,
-    /// Peak of resident memory in MiB.
-    pub peak_mib: f64,
+    /// User and system time in seconds; absent where it was not counted.
+    pub cpu: Option<f64>,
+    /// Peak of resident memory in MiB; absent where it was not counted.
+    pub peak_mib: Option<f64>,
 }
 
 impl Figures {
     /// Each figure's median over several runs; nothing for no run.
     pub fn median(runs: &[Self]) -> Option<Self> {
-        let middle = |figure: fn(&Self) -> f64| {
-            let mut figures: Vec<f64> = runs.iter().map(figure).collect();
-            figures.sort_by(f64::total_cmp);
-            let upper = *figures.get(figures.len() / 2)?;
-            let lower = figures[(figures.len() - 1) / 2];
-            Some(f64::midpoint(lower, upper))
-        };
+        let all = |figure: fn(&Self) -> Option<f64>| runs.iter().map(figure).collect::<Option<Vec<f64>>>();
         Some(Self {
-            wall: middle(|run| run.wall)?,
-            cpu: middle(|run| run.cpu)?,
-            peak_mib: middle(|run| run.peak_mib)?,
+            wall: all(|run| Some(run.wall)).and_then(middle)?,
+            cpu: all(|run| run.cpu).and_then(middle),
+            peak_mib: all(|run| run.peak_mib).and_then(middle),
         })
     }
 
@@ -47,10 +41,17 @@ impl Figures {
         };
         Ok(Self {
             wall: next()?,
-            cpu: next()?,
-            peak_mib: next()? / 1024.0,
+            cpu: Some(next()?),
+            peak_mib: Some(next()? / 1024.0),
         })
     }
+}
+
+fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = values[(values.len() - 1) / 2];
+    Some(f64::midpoint(lower, upper))
 }
 
 /// Runs a command once, its output thrown away, and gives what it cost. It must succeed.
@@ -121,8 +122,8 @@ mod tests {
             figures,
             Figures {
                 wall: 0.5,
-                cpu: 0.25,
-                peak_mib: 2.0
+                cpu: Some(0.25),
+                peak_mib: Some(2.0)
             }
         );
         Figures::parse("0.5\t0.25").expect_err("a figure is missing");

@@ -50,9 +50,9 @@ impl Reach {
         let peer = row.peer.as_ref().map(|peer| peer.figures);
         match self {
             Self::WallRatio(_) => peer.map(|peer| ours.wall / peer.wall),
-            Self::CpuRatio(_) => peer.map(|peer| ours.cpu / peer.cpu),
+            Self::CpuRatio(_) => Some(ours.cpu? / peer?.cpu?),
             Self::Wall(_) => Some(ours.wall),
-            Self::PeakMib(_) => Some(ours.peak_mib),
+            Self::PeakMib(_) => ours.peak_mib,
         }
     }
 
@@ -97,7 +97,11 @@ impl fmt::Display for Seconds {
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Figures { wall, cpu, peak_mib } = self.figures;
-        write!(f, "{}, CPU {}, {peak_mib:.0} MiB", Seconds(wall), Seconds(cpu))
+        write!(f, "{}", Seconds(wall))?;
+        if let Some(cpu) = cpu {
+            write!(f, ", CPU {}", Seconds(cpu))?;
+        }
+        peak_mib.map_or(Ok(()), |peak| write!(f, ", {peak:.0} MiB"))
     }
 }
 
@@ -121,8 +125,9 @@ fn table(rows: &[Row]) -> Result<String> {
         let (peer, ratio) = match &row.peer {
             Some(peer) => {
                 let wall = row.ours.figures.wall / peer.figures.wall;
-                let cpu = row.ours.figures.cpu / peer.figures.cpu;
-                (format!("{}: {peer}", peer.name), format!("{wall:.3}, {cpu:.3}"))
+                let cpu = row.ours.figures.cpu.zip(peer.figures.cpu);
+                let cpu = cpu.map_or(String::new(), |(ours, theirs)| format!(", {:.3}", ours / theirs));
+                (format!("{}: {peer}", peer.name), format!("{wall:.3}{cpu}"))
             }
             None => ("—".into(), "—".into()),
         };
@@ -191,8 +196,8 @@ mod tests {
             name: "a".into(),
             figures: Figures {
                 wall,
-                cpu: wall,
-                peak_mib: 50.0,
+                cpu: Some(wall),
+                peak_mib: Some(50.0),
             },
         };
         Row {
