@@ -1,7 +1,7 @@
 //! A report as a person reads it in a terminal: what is the matter, what first, what could not be said.
 
 use crate::report::{
-    Classification, Package, PackageState, Reboot, Report, Source, SourceState, Standing, Update,
+    Classification, Package, PackageState, Reboot, Report, Source, SourceState, Standing, System, Update,
 };
 use crate::text::{Style, age, counted, grouped, shown};
 use std::collections::BTreeMap;
@@ -44,13 +44,7 @@ fn header(out: &mut String, report: &Report, style: Style) {
     let system = &report.system;
     let mut facts = Vec::new();
     facts.extend(system.hostname.as_deref().map(|name| style.strong(&shown(name))));
-    let name = system
-        .os_name
-        .split(" GNU/Linux")
-        .next()
-        .unwrap_or(&system.os_name);
-    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' ');
-    facts.push(shown(format!("{name} {}", system.os_version).trim()).into_owned());
+    facts.push(shown(&system_name(system)).into_owned());
     if report.root != "/" {
         facts.push(format!("root {}", shown(&report.root)));
     }
@@ -66,6 +60,18 @@ fn header(out: &mut String, report: &Report, style: Style) {
     });
     facts.push(format!("{:.2} s", report.duration_ms / 1000.0));
     line(out, &facts.join(&format!(" {} ", style.dot)));
+}
+
+/// `Debian 12.15`, `Ubuntu 24.04.1 LTS`: the name as the system gives it, with a point release that it leaves out.
+fn system_name(system: &System) -> String {
+    let name = system.os_name.replace(" GNU/Linux", "");
+    if name.contains(&system.os_version) {
+        return name;
+    }
+    let family = name
+        .find(|c: char| c.is_ascii_digit())
+        .map_or(name.as_str(), |digit| &name[..digit]);
+    format!("{} {}", family.trim(), system.os_version)
 }
 
 fn signatures(sources: &[Source]) -> String {

@@ -25,6 +25,21 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// JSON with every character escaped that could steer a terminal: outside of strings JSON has none.
+pub fn shown_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && is_unsafe(c) {
+            c.encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// An error and its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source())
@@ -38,7 +53,7 @@ pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.char_indices() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -138,6 +153,21 @@ mod tests {
         assert_eq!(shown("evil\x1b[2Jname"), "evil\\u{1b}[2Jname");
         assert_eq!(shown("a\u{202e}b\u{9b}c\r\n"), "a\\u{202e}b\\u{9b}c\\u{d}\\u{a}");
         assert_eq!(shown("Zürich 東京"), "Zürich 東京");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning_when_it_is_made_harmless() {
+        let text = "a\u{202e}b\u{9b}c\u{e0001}d\n\u{1b}";
+        let json = serde_json::to_string_pretty(&[text]).expect("a text is JSON");
+        let harmless = shown_json(&json);
+        assert!(
+            !harmless.chars().any(|c| c != '\n' && is_unsafe(c)),
+            "{harmless:?}"
+        );
+        assert_eq!(
+            serde_json::from_str::<Vec<String>>(&harmless).expect("still JSON"),
+            [text]
+        );
     }
 
     #[test]

@@ -6,9 +6,9 @@ use super::settings_for;
 use agent::host::Host;
 use anyhow::Context;
 use content::Store;
-use domain::digest::Sha256Digest;
 use jiff::Timestamp;
 use sources::apt::answer::{Answer, NoAnswer};
+use sources::apt::decompress::{self, Compression, OutputLimits};
 use sources::apt::fetch::FetchConfig;
 use sources::apt::fetch::proxy::{HostProxy, Proxies};
 use sources::apt::freshness::{FreshnessRules, freshness};
@@ -16,6 +16,8 @@ use sources::apt::keyring::Keyring;
 use sources::apt::lists::{self, name::file_name};
 use sources::apt::sync::{self, Note, Outcome, SourceRequest, SyncOutcome, SyncRequest};
 use sources::apt::targets::{self, Merged, Unlisted};
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 /// Syncs every source of the host and asks what came of it. A source that cannot be reached now answers by the
@@ -164,34 +166,38 @@ fn fetch_config(host: &Host) -> FetchConfig {
     }
 }
 
-/// Lays out the synced snapshots in `folder` under the names that apt gives its lists, as links into the store.
+/// Lays out the synced snapshots in `folder` under the names that apt gives its lists. Indexes are unpacked: apt looks
+/// up single records in them, which takes minutes in a packed file.
 pub fn lay_out(channels: &Channels<'_>, store: &Store, folder: &Path) -> anyhow::Result<()> {
     for asked in &channels.asked {
         let Ok(answer) = &asked.outcome else { continue };
         let base = lists::base_uri(&asked.source);
-        let link = |digest: &Sha256Digest, path: &str| -> anyhow::Result<()> {
-            let target = store
-                .path(digest)
-                .with_context(|| format!("find {path} in the cache"))?;
-            std::os::unix::fs::symlink(target, folder.join(file_name(&format!("{base}{path}"))))
-                .context("lay out the lists")
-        };
+        let place = |path: &str| folder.join(file_name(&format!("{base}{path}")));
         let release = store
             .map(&answer.release_digest)?
             .context("find a release file in the cache")?;
         let is_inline = release.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----");
-        link(
-            &answer.release_digest,
-            if is_inline { "InRelease" } else { "Release" },
-        )?;
+        std::fs::write(place(if is_inline { "InRelease" } else { "Release" }), &*release)
+            .context("lay out the lists")?;
         for readable in answer
             .listings
             .iter()
             .filter_map(|listing| listing.outcome.as_ref().ok())
         {
-            if let Some(published) = &readable.published {
-                link(&published.digest, &published.path)?;
-            }
+            let Some(published) = &readable.published else {
+                continue;
+            };
+            let packed = store
+                .map(&published.digest)?
+                .context("find an index in the cache")?;
+            let kind = Compression::from_name(&published.path);
+            let stem = published
+                .path
+                .rsplit_once("Packages")
+                .map_or(published.path.as_str(), |(folder, _)| folder);
+            let mut unpacked = decompress::reader(kind, &*packed, OutputLimits::INDEX)?;
+            let mut file = File::create(place(&format!("{stem}Packages"))).context("lay out the lists")?;
+            io::copy(&mut unpacked, &mut file).context("lay out the lists")?;
         }
     }
     Ok(())

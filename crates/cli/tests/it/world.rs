@@ -14,7 +14,6 @@ pub const KEY_FILE: &str = "/usr/share/keyrings/world.gpg";
 
 /// A host, its archives, a server for them, and a cache.
 pub struct World {
-    pub key: SigningKey,
     pub server: Server,
     folder: tempfile::TempDir,
 }
@@ -62,7 +61,7 @@ impl World {
             tree = tree.stanza(&archive.sources_suite(), &stanza);
         }
         host(tree).write_to(&folder.path().join("host")).unwrap();
-        Self { key, server, folder }
+        Self { server, folder }
     }
 
     pub fn host(&self) -> PathBuf {
@@ -82,7 +81,11 @@ impl World {
         let base = self.server.uri();
         let base = base.trim_start_matches("http://").trim_end_matches('/');
         for suite in ["stable", "stable-security"] {
-            for file in ["InRelease", "main/binary-amd64/Packages", "main/binary-all/Packages"] {
+            for file in [
+                "InRelease",
+                "main/binary-amd64/Packages",
+                "main/binary-all/Packages",
+            ] {
                 let path = format!("dists/{suite}/{file}");
                 let Ok(bytes) = self.plain(&path) else { continue };
                 let name = format!("{base}/{path}").replace('/', "_");
@@ -118,16 +121,30 @@ impl World {
     /// The result as JSON.
     pub fn json(&self, options: &[&str]) -> serde_json::Value {
         let ran = self.scan(&[options, &["--json"]].concat());
-        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {} {}", ran.stdout, ran.stderr))
+        serde_json::from_str(&ran.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", ran.stdout, ran.stderr))
     }
 }
 
 /// Runs `patchyard scan` over any root.
 pub fn scan_at(root: &Path, cache: &Path, options: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_patchyard"));
-    command.arg("scan").arg("--root").arg(root).arg("--cache-dir").arg(cache).args(options);
-    command.env("LC_ALL", "C.UTF-8").env_remove("http_proxy").env_remove("https_proxy");
-    let Output { status, stdout, stderr } = command.output().unwrap();
+    command
+        .arg("scan")
+        .arg("--root")
+        .arg(root)
+        .arg("--cache-dir")
+        .arg(cache)
+        .args(options);
+    command
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("http_proxy")
+        .env_remove("https_proxy");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
     Ran {
         code: status.code().expect("it was not killed"),
         stdout: String::from_utf8(stdout).unwrap(),

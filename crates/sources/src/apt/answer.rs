@@ -46,8 +46,15 @@ impl Answer {
         let listing = |index: SnapshotIndex| {
             let outcome = ReadableIndex::open(store, index.digest)
                 .and_then(|readable| readable.ok_or(NoListing::Missing))
-                .map(|readable| ReadableIndex { published: index.published, ..readable });
-            ListingAnswer { component: index.component, architecture: index.architecture, outcome }
+                .map(|readable| ReadableIndex {
+                    published: index.published,
+                    ..readable
+                });
+            ListingAnswer {
+                component: index.component,
+                architecture: index.architecture,
+                outcome,
+            }
         };
         let holes = unlisted.into_iter().filter_map(ListingAnswer::of_unlisted);
         Self {
@@ -84,8 +91,16 @@ impl ListingAnswer {
             }
             WhyUnlisted::NotProvided => "the source does not provide it",
         };
-        let Target { component, architecture, .. } = unlisted.target;
-        Some(Self { component, architecture, outcome: Err(NoListing::Unlisted(why)) })
+        let Target {
+            component,
+            architecture,
+            ..
+        } = unlisted.target;
+        Some(Self {
+            component,
+            architecture,
+            outcome: Err(NoListing::Unlisted(why)),
+        })
     }
 }
 
@@ -103,9 +118,15 @@ pub struct ReadableIndex {
 impl ReadableIndex {
     /// The compiled form of the index with this digest, if the store has one that is sound.
     pub fn open(store: &Store, digest: Sha256Digest) -> Result<Option<Self>, NoListing> {
-        let index = store.map_derived(COMPILED, &digest)?.and_then(|mapped| Index::open(mapped).ok());
+        let index = store
+            .map_derived(COMPILED, &digest)?
+            .and_then(|mapped| Index::open(mapped).ok());
         let sound = index.filter(|index| index.packages_digest() == digest);
-        Ok(sound.map(|index| Self { digest, index, published: None }))
+        Ok(sound.map(|index| Self {
+            digest,
+            index,
+            published: None,
+        }))
     }
 }
 
@@ -172,10 +193,14 @@ pub enum NoListing {
     #[error("{0}")]
     Unlisted(&'static str),
     /// The release gives no digest of the uncompressed index, and the host keeps no other form.
-    #[error("the release file names no digest for the form in which the host keeps it; 'patchyard scan --refresh' can verify it")]
+    #[error(
+        "the release file names no digest for the form in which the host keeps it; 'patchyard scan --refresh' can verify it"
+    )]
     NoDigest,
     /// It is not what the release file says.
-    #[error("its package list does not match the signed release file (apt may be updating it now; scan again)")]
+    #[error(
+        "its package list does not match the signed release file (apt may be updating it now; scan again)"
+    )]
     Mismatch,
     /// It cannot be read.
     #[error("{} cannot be read", path.display())]

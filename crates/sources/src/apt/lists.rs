@@ -45,15 +45,33 @@ pub struct HostLists<'a> {
 
 impl<'a> HostLists<'a> {
     /// The lists in `folder` (named in messages; `open` does the opening).
-    pub fn new(folder: PathBuf, open: &'a OpenList<'a>, store: &'a Store, settings: &'a SettingsFor<'a>, now: Timestamp) -> Self {
+    pub fn new(
+        folder: PathBuf,
+        open: &'a OpenList<'a>,
+        store: &'a Store,
+        settings: &'a SettingsFor<'a>,
+        now: Timestamp,
+    ) -> Self {
         let stamps = Stamps::load(store, &folder.to_string_lossy());
-        Self { folder, open, store, settings, now, stamps }
+        Self {
+            folder,
+            open,
+            store,
+            settings,
+            now,
+            stamps,
+        }
     }
 
     /// What one source answers by these lists, with the keys that may sign it.
     pub fn answer(&self, source: &Merged<'_>, keyring: &Keyring) -> Result<Answer, NoAnswer> {
         let first = self.read(source, keyring)?;
-        let is_torn = |answer: &Answer| answer.listings.iter().any(|listing| matches!(listing.outcome, Err(NoListing::Mismatch)));
+        let is_torn = |answer: &Answer| {
+            answer
+                .listings
+                .iter()
+                .any(|listing| matches!(listing.outcome, Err(NoListing::Mismatch)))
+        };
         if !is_torn(&first) {
             return Ok(first);
         }
@@ -78,16 +96,33 @@ impl<'a> HostLists<'a> {
             .into_iter()
             .map(|target| {
                 let outcome = self.index(&base, &target, &release);
-                ListingAnswer { component: target.component, architecture: target.architecture, outcome }
+                ListingAnswer {
+                    component: target.component,
+                    architecture: target.architecture,
+                    outcome,
+                }
             })
             .collect();
         let unlisted = targets::unlisted(source, release.facts(), is_listed);
         listings.extend(unlisted.into_iter().filter_map(ListingAnswer::of_unlisted));
         let signatures = verified.signatures().to_vec();
-        Ok(Answer { release, signatures, release_digest, keys: keyring.fingerprints(), freshness, doubt: None, listings })
+        Ok(Answer {
+            release,
+            signatures,
+            release_digest,
+            keys: keyring.fingerprints(),
+            freshness,
+            doubt: None,
+            listings,
+        })
     }
 
-    fn release(&self, source: &Merged<'_>, base: &str, keyring: &Keyring) -> Result<(Verified, Sha256Digest), NoAnswer> {
+    fn release(
+        &self,
+        source: &Merged<'_>,
+        base: &str,
+        keyring: &Keyring,
+    ) -> Result<(Verified, Sha256Digest), NoAnswer> {
         let trust = source.stanzas[0].trust;
         if trust == Trust::Never {
             return Err(NoAnswer::DistrustedByHost);
@@ -96,9 +131,15 @@ impl<'a> HostLists<'a> {
             let verified = openpgp::verify_inrelease(&bytes, keyring, self.now)?;
             return Ok((verified, content::sha256(&bytes)));
         }
-        let release = self.bytes(&format!("{base}Release"))?.ok_or(NoAnswer::ListsMissing)?;
+        let release = self
+            .bytes(&format!("{base}Release"))?
+            .ok_or(NoAnswer::ListsMissing)?;
         let Some(signature) = self.bytes(&format!("{base}Release.gpg"))? else {
-            return Err(if trust == Trust::Always { NoAnswer::TrustedUnsigned } else { NoAnswer::NotSigned });
+            return Err(if trust == Trust::Always {
+                NoAnswer::TrustedUnsigned
+            } else {
+                NoAnswer::NotSigned
+            });
         };
         let verified = openpgp::verify_detached(&release, &signature, keyring, self.now)?;
         Ok((verified, content::sha256(&release)))
@@ -107,13 +148,18 @@ impl<'a> HostLists<'a> {
     /// A release file or signature, whole, within its limit.
     fn bytes(&self, uri: &str) -> Result<Option<Vec<u8>>, NoAnswer> {
         let name = name::file_name(uri);
-        let unreadable = |cause| NoAnswer::Unreadable { path: self.folder.join(&name), cause };
+        let unreadable = |cause| NoAnswer::Unreadable {
+            path: self.folder.join(&name),
+            cause,
+        };
         let Some(file) = (self.open)(&name).map_err(unreadable)? else {
             return Ok(None);
         };
         let limit_bytes = super::MAX_RELEASE_BYTES;
         let mut bytes = Vec::new();
-        file.take(limit_bytes + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        file.take(limit_bytes + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
         if bytes.len() as u64 > limit_bytes {
             return Err(NoAnswer::TooLarge { limit_bytes });
         }
@@ -124,15 +170,22 @@ impl<'a> HostLists<'a> {
         let entry = release.file(&target.path);
         let is_empty = listed(release, &target.path).is_some_and(|entry| entry.size_bytes == 0);
         let Some((name, file)) = self.open_index(base, target)? else {
-            return if is_empty { self.compile(&b""[..], content::sha256(b"")) } else { Err(NoListing::Missing) };
+            return if is_empty {
+                self.compile(&b""[..], content::sha256(b""))
+            } else {
+                Err(NoListing::Missing)
+            };
         };
         let entry = entry.ok_or(NoListing::NoDigest)?;
-        let unreadable = |cause| NoListing::Unreadable { path: self.folder.join(&name), cause };
+        let unreadable = |cause| NoListing::Unreadable {
+            path: self.folder.join(&name),
+            cause,
+        };
         let stamp = Stamp::of(&file.metadata().map_err(unreadable)?);
-        if self.stamps.digest(&name, stamp) == Some(entry.sha256) {
-            if let Some(known) = ReadableIndex::open(self.store, entry.sha256)? {
-                return Ok(known);
-            }
+        if self.stamps.digest(&name, stamp) == Some(entry.sha256)
+            && let Some(known) = ReadableIndex::open(self.store, entry.sha256)?
+        {
+            return Ok(known);
         }
         let unpacked = decompress::reader(Compression::from_name(&name), file, OutputLimits::INDEX)?;
         let index = match ReadableIndex::open(self.store, entry.sha256)? {
@@ -154,7 +207,12 @@ impl<'a> HostLists<'a> {
             match (self.open)(&name) {
                 Ok(Some(file)) => return Ok(Some((name, file))),
                 Ok(None) => {}
-                Err(cause) => return Err(NoListing::Unreadable { path: self.folder.join(name), cause }),
+                Err(cause) => {
+                    return Err(NoListing::Unreadable {
+                        path: self.folder.join(name),
+                        cause,
+                    });
+                }
             }
         }
         Ok(None)
@@ -185,7 +243,9 @@ impl<'a> HostLists<'a> {
 /// What the release lists for a path without extension: the uncompressed form, or any compressed one.
 fn listed(release: &Release, path: &str) -> Option<FileEntry> {
     release.file(path).or_else(|| {
-        [".xz", ".gz", ".zst", ".bz2", ".lz4"].iter().find_map(|extension| release.file(&format!("{path}{extension}")))
+        [".xz", ".gz", ".zst", ".bz2", ".lz4"]
+            .iter()
+            .find_map(|extension| release.file(&format!("{path}{extension}")))
     })
 }
 
@@ -201,7 +261,11 @@ pub fn base_uri(source: &Merged<'_>) -> String {
 
 fn verify_only(unpacked: impl Read, entry: FileEntry) -> Result<(), NoListing> {
     let digest = each_chunk(unpacked, |_| {})?;
-    if digest == entry.sha256 { Ok(()) } else { Err(NoListing::Mismatch) }
+    if digest == entry.sha256 {
+        Ok(())
+    } else {
+        Err(NoListing::Mismatch)
+    }
 }
 
 /// Reads to the end, chunk by chunk, and returns the digest of everything read.
@@ -221,6 +285,9 @@ fn each_chunk(unpacked: impl Read, mut use_chunk: impl FnMut(&[u8])) -> Result<S
 fn read_failure(error: io::Error) -> NoListing {
     match error.downcast::<DecompressError>() {
         Ok(packed) => NoListing::Packed(packed),
-        Err(cause) => NoListing::Unreadable { path: PathBuf::new(), cause },
+        Err(cause) => NoListing::Unreadable {
+            path: PathBuf::new(),
+            cause,
+        },
     }
 }

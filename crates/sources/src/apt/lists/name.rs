@@ -36,11 +36,26 @@ mod tests {
     #[test]
     fn names_are_those_that_apt_gives_its_lists() {
         let seen = [
-            ("http://archive.example/debian/dists/bookworm/InRelease", "archive.example_debian_dists_bookworm_InRelease"),
-            ("https://deb.example/node_20.x/dists/nodistro/InRelease", "deb.example_node%5f20.x_dists_nodistro_InRelease"),
-            ("https://user:pass@deb.example:8443/x/./Packages", "deb.example:8443_x_._Packages"),
-            ("file:/srv/local repo/dists/s/InRelease", "_srv_local%20repo_dists_s_InRelease"),
-            ("file:///srv/r~1/dists/s/InRelease", "_srv_r%7e1_dists_s_InRelease"),
+            (
+                "http://archive.example/debian/dists/bookworm/InRelease",
+                "archive.example_debian_dists_bookworm_InRelease",
+            ),
+            (
+                "https://deb.example/node_20.x/dists/nodistro/InRelease",
+                "deb.example_node%5f20.x_dists_nodistro_InRelease",
+            ),
+            (
+                "https://user:pass@deb.example:8443/x/./Packages",
+                "deb.example:8443_x_._Packages",
+            ),
+            (
+                "file:/srv/local repo/dists/s/InRelease",
+                "_srv_local%20repo_dists_s_InRelease",
+            ),
+            (
+                "file:///srv/r~1/dists/s/InRelease",
+                "_srv_r%7e1_dists_s_InRelease",
+            ),
         ];
         for (uri, name) in seen {
             assert_eq!(file_name(uri), name);

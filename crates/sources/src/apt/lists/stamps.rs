@@ -47,15 +47,29 @@ impl Stamps {
     /// Reads what is known of the folder called `folder`. A state that cannot be read is as good as none.
     pub fn load(store: &Store, folder: &str) -> Self {
         let state_name = format!("lists-{}", content::sha256(folder.as_bytes()));
-        let text = store.read_state(&state_name, LIMIT_BYTES).ok().flatten().unwrap_or_default();
+        let text = store
+            .read_state(&state_name, LIMIT_BYTES)
+            .ok()
+            .flatten()
+            .unwrap_or_default();
         let files = String::from_utf8_lossy(&text).lines().filter_map(parse).collect();
-        Self { state_name, known: Mutex::new(Known { files, changed: false }) }
+        Self {
+            state_name,
+            known: Mutex::new(Known {
+                files,
+                changed: false,
+            }),
+        }
     }
 
     /// The digest that this file had, if it is still that file.
     pub fn digest(&self, name: &str, stamp: Stamp) -> Option<Sha256Digest> {
         let known = self.known.lock().expect("no holder of this lock panics");
-        known.files.get(name).filter(|(known, _)| *known == stamp).map(|(_, digest)| *digest)
+        known
+            .files
+            .get(name)
+            .filter(|(known, _)| *known == stamp)
+            .map(|(_, digest)| *digest)
     }
 
     /// Remembers what a file unpacks to.
@@ -74,7 +88,9 @@ impl Stamps {
         let mut text = String::new();
         for (name, (Stamp(numbers), digest)) in &known.files {
             text.push_str(&digest.to_string());
-            numbers.iter().for_each(|number| text.push_str(&format!(" {number}")));
+            numbers
+                .iter()
+                .for_each(|number| text.push_str(&format!(" {number}")));
             text.push_str(&format!(" {name}\n"));
         }
         store.write_state(&self.state_name, text.as_bytes())
