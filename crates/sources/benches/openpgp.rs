@@ -20,8 +20,14 @@ const ROUNDS: usize = 21;
 fn main() -> anyhow::Result<()> {
     let keys = std::fs::read(KEYRING).with_context(|| format!("cannot read {KEYRING}"))?;
     let now = Timestamp::now();
-    println!("keyring parsed: {:.3} ms", median(|| Keyring::parse(&keys).map(drop))?);
-    println!("{:>9} {:>9} {:>9} {:>9} {:>9}  file", "KiB", "cold ms", "warm ms", "parse ms", "gpgv ms");
+    println!(
+        "keyring parsed: {:.3} ms",
+        median(|| Keyring::parse(&keys).map(drop))?
+    );
+    println!(
+        "{:>9} {:>9} {:>9} {:>9} {:>9}  file",
+        "KiB", "cold ms", "warm ms", "parse ms", "gpgv ms"
+    );
     for path in releases()? {
         let file = std::fs::read(&path)?;
         let cold = median(|| {
@@ -35,7 +41,10 @@ fn main() -> anyhow::Result<()> {
         let parse = median(|| Release::parse(&verified).map(drop))?;
         let gpgv = median(|| gpgv(&path))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        println!("{:>9} {cold:>9.3} {warm:>9.3} {parse:>9.3} {gpgv:>9.3}  {name}", file.len() >> 10);
+        println!(
+            "{:>9} {cold:>9.3} {warm:>9.3} {parse:>9.3} {gpgv:>9.3}  {name}",
+            file.len() >> 10
+        );
     }
     Ok(())
 }
@@ -53,7 +62,11 @@ fn releases() -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn gpgv(path: &Path) -> anyhow::Result<()> {
-    let status = Command::new("gpgv").args(["--quiet", "--keyring", KEYRING]).arg(path).stderr(Stdio::null()).status()?;
+    let status = Command::new("gpgv")
+        .args(["--quiet", "--keyring", KEYRING])
+        .arg(path)
+        .stderr(Stdio::null())
+        .status()?;
     ensure!(status.success(), "gpgv refuses {}", path.display());
     Ok(())
 }

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod clearsign;
 mod decompress;
 mod index;
 mod openpgp;
+mod release;
 mod sync;
 mod targets;
 mod tools;

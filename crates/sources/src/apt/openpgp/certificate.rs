@@ -349,12 +349,13 @@ impl Certificate {
             .filter_map(|body| Signature::parse(body).ok())
     }
 
-    /// Whether the signature names the primary key as its maker, or nobody.
+    /// Whether the signature names the primary key as its maker. It must do so by key id: GnuPG 2.2 overlooks
+    /// self-signatures that give a fingerprint only.
     fn is_issuer(&self, signature: &Signature<'_>) -> bool {
         let own = self.primary().fingerprint.unwrap_or_default();
         let issuer = signature.issuer;
-        issuer.fingerprint.is_none_or(|print| print == own)
-            && issuer.key_id.is_none_or(|id| own.ends_with(&id))
+        issuer.key_id.is_some_and(|id| own.ends_with(&id))
+            && issuer.fingerprint.is_none_or(|print| print == own)
     }
 
     fn first_user_id(&self) -> Option<String> {
