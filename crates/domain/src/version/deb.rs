@@ -7,6 +7,9 @@ use std::cmp::Ordering;
 /// ones included: what apt decides on the host has to be decided here too. For versions that [`validate`] accepts
 /// it equals `dpkg --compare-versions`.
 pub fn compare(a: &str, b: &str) -> Ordering {
+    if a == b {
+        return Ordering::Equal;
+    }
     let (a, b) = (Parts::cut(a.as_bytes()), Parts::cut(b.as_bytes()));
     compare_fragments(a.epoch, b.epoch)
         .then_with(|| compare_fragments(a.upstream, b.upstream))
@@ -152,7 +155,7 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     #[inline]
     fn cut(version: &'a [u8]) -> Self {
-        let (epoch, rest) = match version.iter().position(|byte| *byte == b':') {
+        let (epoch, rest) = match memchr::memchr(b':', version) {
             // libapt takes a colon at the very start for part of the upstream version.
             None | Some(0) => (&version[..0], version),
             Some(colon) => {
