@@ -246,26 +246,7 @@ fn set_aside(out: &mut String, report: &Report, style: Style) {
 }
 
 fn not_assessed(out: &mut String, report: &Report, style: Style) {
-    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for package in &report.coverage {
-        by_reason.entry(&package.reason).or_default().push(&package.name);
-    }
     let label = style.warn("NOT ASSESSED:");
-    for (reason, names) in by_reason {
-        let mut named: Vec<_> = names
-            .iter()
-            .take(NAMED_AT_MOST)
-            .map(|name| shown(name).into_owned())
-            .collect();
-        if names.len() > NAMED_AT_MOST {
-            named.push(format!("{} more", grouped(names.len() - NAMED_AT_MOST)));
-        }
-        let count = counted(names.len(), "package");
-        line(
-            out,
-            &format!("  {label} {count}: {} ({})", shown(reason), named.join(", ")),
-        );
-    }
     for source in &report.sources {
         let place = format!("{} {}", shown(&source.uri), shown(&source.suite));
         if let Some(reason) = &source.reason {
@@ -291,6 +272,25 @@ fn not_assessed(out: &mut String, report: &Report, style: Style) {
                 );
             }
         }
+    }
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for package in &report.coverage {
+        by_reason.entry(&package.reason).or_default().push(&package.name);
+    }
+    for (reason, names) in by_reason {
+        let mut named: Vec<_> = names
+            .iter()
+            .take(NAMED_AT_MOST)
+            .map(|name| shown(name).into_owned())
+            .collect();
+        if names.len() > NAMED_AT_MOST {
+            named.push(format!("{} more", grouped(names.len() - NAMED_AT_MOST)));
+        }
+        let count = counted(names.len(), "package");
+        line(
+            out,
+            &format!("  {label} {count}: {} ({})", shown(reason), named.join(", ")),
+        );
     }
 }
 

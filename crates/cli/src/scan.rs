@@ -153,7 +153,11 @@ fn ask_own_lists<'host>(host: &'host Host, store: &Store, now: Timestamp) -> Cha
     };
     let settings = |label: Option<&str>| settings_for(host, label);
     let lists = HostLists::new(host.lists.clone(), &open, store, &settings, now);
-    let channels = Channels::ask(host, |source, keyring| lists.answer(source, keyring));
+    let channels = Channels::ask(
+        host,
+        |source, keyring| lists.answer(source, keyring),
+        |source| lists.last_known(source),
+    );
     // What cannot be remembered is looked at again next time.
     let _ = lists.remember();
     channels

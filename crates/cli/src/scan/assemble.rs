@@ -20,9 +20,10 @@ use std::collections::BTreeMap;
 pub fn report(scan: &Scan<'_>) -> Report {
     let updates = updates(scan);
     let sources: Vec<Source> = scan.channels.asked.iter().map(source).collect();
-    let coverage = scan
-        .findings
-        .coverage(&sources.iter().map(coverage_state).collect::<Vec<_>>());
+    let coverage = scan.findings.coverage(
+        scan.channels,
+        &sources.iter().map(coverage_state).collect::<Vec<_>>(),
+    );
     let uncovered = uncovered(&coverage, &sources);
     let counts = counts(scan, &updates, &uncovered);
     let written_at = lists_written_at(scan);
@@ -253,7 +254,7 @@ fn uncovered(coverage: &Coverage, sources: &[Source]) -> Vec<Uncovered> {
     let reason = |why: &Unanswered| match why {
         Unanswered::Nowhere if sources.is_empty() => "no source is configured".to_owned(),
         Unanswered::Nowhere => "no configured source lists it".to_owned(),
-        Unanswered::NamedBy(source) => format!("only {} lists it, which cannot be believed", named(source)),
+        Unanswered::NamedBy(source) => format!("from {}, which does not answer now", named(source)),
         Unanswered::PerhapsIn(silent) => match silent.as_slice() {
             [one] => format!("no verified source lists it; {} does not answer", named(one)),
             more => format!(

@@ -2,6 +2,7 @@
 //! apt's order, so that offers can be looked up by package name.
 
 use agent::host::Host;
+use domain::assess::coverage::SourceNo;
 use domain::catalog::listing::{Listing, ListingNo};
 use domain::catalog::offer::Offer;
 use domain::host::channels::{SignedBy, Stanza};
@@ -18,6 +19,8 @@ pub struct Asked<'host> {
     pub source: Merged<'host>,
     /// What it answered.
     pub outcome: Result<Answer, NoAnswer>,
+    /// Where it answered nothing: the indexes that it had when it was last verified.
+    pub last_known: Vec<ReadableIndex>,
 }
 
 /// All sources of a host, asked.
@@ -31,10 +34,12 @@ pub struct Channels<'host> {
 }
 
 impl<'host> Channels<'host> {
-    /// Asks every source of the host by `ask`, several at a time.
+    /// Asks every source of the host by `ask`, several at a time; `last_known` has the indexes of one that answers
+    /// nothing now.
     pub fn ask(
         host: &'host Host,
         ask: impl Fn(&Merged<'host>, &Keyring) -> Result<Answer, NoAnswer> + Sync,
+        last_known: impl Fn(&Merged<'host>) -> Vec<ReadableIndex>,
     ) -> Self {
         let keyrings = Keyrings::of_host(host);
         let merged = targets::merge(&host.channel_config.stanzas);
@@ -42,16 +47,27 @@ impl<'host> Channels<'host> {
             let keyring = keyrings.of(source.stanzas[0])?;
             ask(source, &keyring)
         });
-        let asked = merged
-            .into_iter()
-            .zip(outcomes)
-            .map(|(source, outcome)| Asked { source, outcome })
-            .collect();
-        Self::of(asked)
+        Self::of(merged.into_iter().zip(outcomes), last_known)
     }
 
     /// The channels of sources that were asked, in apt's order.
-    pub fn of(asked: Vec<Asked<'host>>) -> Self {
+    pub fn of(
+        outcomes: impl IntoIterator<Item = (Merged<'host>, Result<Answer, NoAnswer>)>,
+        last_known: impl Fn(&Merged<'host>) -> Vec<ReadableIndex>,
+    ) -> Self {
+        let remember = |(source, outcome): (Merged<'host>, Result<Answer, NoAnswer>)| {
+            let last_known = if outcome.is_err() {
+                last_known(&source)
+            } else {
+                Vec::new()
+            };
+            Asked {
+                source,
+                outcome,
+                last_known,
+            }
+        };
+        let asked: Vec<Asked<'host>> = outcomes.into_iter().map(remember).collect();
         let mut listings = Vec::new();
         let mut places = Vec::new();
         for (source_at, asked) in asked.iter().enumerate() {
@@ -83,6 +99,18 @@ impl<'host> Channels<'host> {
             let number = ListingNo(u16::try_from(number).expect("a host has fewer than 65,536 indexes"));
             into.extend(self.index(number).index.offers(name, number));
         }
+    }
+
+    /// A source that answers nothing now and listed this package when it was last verified.
+    pub fn likely_home(&self, name: &str) -> Option<SourceNo> {
+        let lists = |asked: &Asked<'_>| {
+            asked
+                .last_known
+                .iter()
+                .any(|known| known.index.offers(name, ListingNo(0)).next().is_some())
+        };
+        let place = self.asked.iter().position(lists)?;
+        u16::try_from(place).ok().map(SourceNo)
     }
 
     /// The source that a listing belongs to, and its answer.

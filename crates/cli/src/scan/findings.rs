@@ -57,7 +57,7 @@ impl<'a> Findings<'a> {
     }
 
     /// What is known and not known of the host, when its sources are in these states.
-    pub fn coverage(&self, sources: &[SourceReport]) -> Coverage {
+    pub fn coverage(&self, channels: &Channels<'_>, sources: &[SourceReport]) -> Coverage {
         let missing = self
             .missing
             .iter()
@@ -68,7 +68,10 @@ impl<'a> Findings<'a> {
             verdicts.iter().map(|(package, verdict)| Assessed {
                 package,
                 verdict,
-                named_by: None,
+                named_by: match verdict {
+                    Verdict::Unknown => channels.likely_home(&package.name),
+                    _ => None,
+                },
             }),
         )
     }

@@ -1,7 +1,7 @@
 //! `--refresh`: the host's configured sources synced into Patchyard's own store and read from there; the system's
 //! lists are not touched. Also lays out what was synced as lists for a simulation by apt.
 
-use super::channels::{Asked, Channels, Keyrings};
+use super::channels::{Channels, Keyrings};
 use super::settings_for;
 use agent::host::Host;
 use anyhow::Context;
@@ -57,9 +57,11 @@ pub fn ask<'host>(host: &'host Host, store: &Store, now: Timestamp) -> Channels<
             };
             question.answer(synced)
         });
-        Asked { source, outcome }
+        (source, outcome)
     };
-    Channels::of(merged.into_iter().zip(keys).map(ask_one).collect())
+    Channels::of(merged.into_iter().zip(keys).map(ask_one), |source| {
+        sync::last_known(store, source)
+    })
 }
 
 /// What it takes to turn the outcome of a sync into an answer.

@@ -217,3 +217,18 @@ fn an_image_cannot_lead_the_scan_out_of_itself() {
     std::os::unix::fs::symlink(&outside, &release).unwrap();
     assert_hole(&world, &[], "its lists are missing");
 }
+
+#[test]
+fn packages_of_a_source_that_stopped_answering_are_named_with_it() {
+    let world = World::new();
+    for options in [&[][..], &["--refresh"]] {
+        world.fetch_as_apt();
+        assert_eq!(world.json(options)["standing"], "updates_missing");
+        let key = world.host().join(KEY_FILE.trim_start_matches('/'));
+        let good = std::fs::read(&key).unwrap();
+        let foreign = SigningKey::ed25519("Somebody else <else@archive.example>");
+        std::fs::write(&key, foreign.certificate()).unwrap();
+        assert_hole(&world, options, "2 packages: from http://127.0.0.1");
+        std::fs::write(&key, good).unwrap();
+    }
+}

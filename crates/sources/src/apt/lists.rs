@@ -79,6 +79,20 @@ impl<'a> HostLists<'a> {
         self.read(source, keyring)
     }
 
+    /// The indexes that a source had when it was last verified here. They say whose a package is likely to be, never
+    /// what it is missing.
+    pub fn last_known(&self, source: &Merged<'_>) -> Vec<ReadableIndex> {
+        let base = base_uri(source);
+        let known = |path: String| {
+            let stem = name::file_name(&format!("{base}{path}"));
+            let digest = EXTENSIONS
+                .iter()
+                .find_map(|extension| self.stamps.last_digest(&format!("{stem}{extension}")))?;
+            ReadableIndex::open(self.store, digest).ok().flatten()
+        };
+        targets::paths(source).filter_map(known).collect()
+    }
+
     /// Keeps what was learned about the files of the folder. A failure costs time at the next scan, nothing else.
     pub fn remember(&self) -> Result<(), content::StoreError> {
         self.stamps.save(self.store)

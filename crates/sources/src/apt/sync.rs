@@ -12,7 +12,7 @@ mod release;
 mod source;
 mod state;
 
-pub use current::{CurrentError, current};
+pub use current::{CurrentError, current, last_known};
 pub use index::COMPILED;
 
 use super::fetch::{FetchConfig, FetchError, Fetcher};

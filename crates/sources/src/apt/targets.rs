@@ -92,6 +92,11 @@ pub fn merged_targets(
         .collect()
 }
 
+/// The paths of all indexes that a source may have for the host, listed or not.
+pub fn paths(source: &Merged<'_>) -> impl Iterator<Item = String> {
+    wanted(source).into_iter().map(|wanted| wanted.target.path)
+}
+
 /// What is configured and not listed, of all stanzas of one source. A separate index for `all` that nobody asked for
 /// by name is never missed.
 pub fn unlisted(

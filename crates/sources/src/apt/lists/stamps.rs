@@ -72,6 +72,12 @@ impl Stamps {
             .map(|(_, digest)| *digest)
     }
 
+    /// What a file unpacked to when it was last verified, whatever it is now.
+    pub fn last_digest(&self, name: &str) -> Option<Sha256Digest> {
+        let known = self.known.lock().expect("no holder of this lock panics");
+        known.files.get(name).map(|(_, digest)| *digest)
+    }
+
     /// Remembers what a file unpacks to.
     pub fn remember(&self, name: &str, stamp: Stamp, digest: Sha256Digest) {
         let mut known = self.known.lock().expect("no holder of this lock panics");

@@ -2,6 +2,7 @@
 
 use super::state::{Form, SourceState, Standing};
 use super::{SyncError, release::MAX_RELEASE_BYTES};
+use crate::apt::answer::ReadableIndex;
 use crate::apt::keyring::Keyring;
 use crate::apt::openpgp;
 use crate::apt::release::Release;
@@ -63,6 +64,17 @@ pub fn current(
         missing,
         unlisted,
     }))
+}
+
+/// The indexes that a source had when it was last synced, without asking whether its signature still holds. They say
+/// whose a package is likely to be, never what it is missing.
+pub fn last_known(store: &Store, source: &Merged<'_>) -> Vec<ReadableIndex> {
+    let state = SourceState::load(store, source, Standing::Adopted).ok().flatten();
+    let indexes = state.map(|state| state.indexes).unwrap_or_default();
+    indexes
+        .iter()
+        .filter_map(|index| ReadableIndex::open(store, index.digest).ok().flatten())
+        .collect()
 }
 
 fn map(store: &Store, digest: &Sha256Digest) -> Result<Option<Mapped>, SyncError> {
