@@ -1,11 +1,16 @@
 //! Signatures, judged by this crate, by gpgv and by apt's own method: nothing is accepted here that one of them
-//! refuses. The cases are made in [`algorithms`], [`texts`], [`certificates`], [`signatures`] and [`archives`].
+//! refuses. The cases are made in the modules below.
 
 mod algorithms;
 mod archives;
+mod assembled;
 mod certificates;
 mod faults;
+mod gnupg;
+mod harm;
+mod keyrings;
 mod oracle;
+mod several;
 mod signatures;
 mod texts;
 
@@ -22,6 +27,9 @@ use testkit::keys::{SIGNED, SigningKey, canonical, clear_signed};
 pub const TEXT: &[u8] = b"Origin: Example\nLabel: Example\nSuite: stable\nCodename: one\n\
     Date: Mon, 01 Jun 2026 00:00:00 UTC\nComponents: main\nArchitectures: amd64\nSHA256:\n \
     e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 main/binary-amd64/Packages\n";
+
+/// The user id of [`KEY`].
+pub const NAME: &str = "Example Archive <archive@deb.example>";
 
 /// One file to judge.
 #[derive(Clone)]
@@ -51,8 +59,7 @@ pub enum Expected {
 }
 
 /// The key that signs most cases.
-pub static KEY: LazyLock<SigningKey> =
-    LazyLock::new(|| SigningKey::ed25519("Example Archive <archive@deb.example>"));
+pub static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::ed25519(NAME));
 /// A key that no keyring holds.
 pub static STRANGER: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::ed25519("Stranger"));
 
@@ -214,7 +221,7 @@ fn a_text_is_read_in_one_way_or_not_at_all() {
 
 #[test]
 fn a_key_counts_only_as_far_as_its_certificate_says() {
-    let cases = certificates::cases();
+    let cases = [certificates::cases(), assembled::cases(), keyrings::cases()].concat();
     let accepted = compare(&cases);
     assert!(
         cases.len() >= 50 && accepted >= 10,
@@ -225,7 +232,7 @@ fn a_key_counts_only_as_far_as_its_certificate_says() {
 
 #[test]
 fn a_signature_counts_only_as_it_says_itself() {
-    let cases = signatures::cases();
+    let cases = [signatures::cases(), several::cases()].concat();
     let accepted = compare(&cases);
     assert!(
         cases.len() >= 100 && accepted >= 20,
@@ -246,4 +253,16 @@ fn what_debian_signed_is_believed_and_nothing_that_was_changed() {
         "{accepted} of {} accepted",
         cases.len()
     );
+}
+
+#[test]
+fn what_gnupg_signs_with_a_strong_key_is_believed() {
+    if tools::has("gpg", &["--version"]) {
+        let cases = gnupg::cases();
+        assert_eq!(
+            compare(&cases),
+            24,
+            "six algorithms, as primary key and subkey, inline and detached"
+        );
+    }
 }
