@@ -81,10 +81,8 @@ pub fn restarts(tree: &Tree, dpkg: &str, packages: &[PackageRef<'_>], view: Proc
                 continue;
             }
         };
-        for path in list
-            .split(|&byte| byte == b'\n')
-            .filter_map(|path| std::str::from_utf8(path).ok())
-        {
+        let list = String::from_utf8_lossy(&list);
+        for path in list.split('\n').map(without_usr).filter(|path| may_run(path)) {
             match (unit_of(path), view) {
                 (Some(unit), ProcessView::Unseen) if enabled.contains(unit) => {
                     services.insert(shown(unit));
@@ -93,7 +91,7 @@ pub fn restarts(tree: &Tree, dpkg: &str, packages: &[PackageRef<'_>], view: Proc
                     services.insert(shown(unit));
                 }
                 (None, ProcessView::Seen(processes)) => {
-                    for user in processes.users_of(without_usr(path)) {
+                    for user in processes.users_of(path) {
                         match &user.service {
                             Some(unit) => services.insert(shown(unit)),
                             None => programs.insert(user.program.clone()),
@@ -133,9 +131,17 @@ fn list_of(tree: &Tree, dpkg: &str, package: PackageRef<'_>) -> Result<Vec<u8>, 
     }
 }
 
-/// The name of the service whose unit file a path is. Templates are none: their instances are found by what they use.
+/// Whether a process could have the file mapped, or systemd have it as a unit: not documentation, headers and other
+/// data, which are most of a package's files. Java's archives are among the data that programs map. The path is
+/// without its `/usr`.
+fn may_run(path: &str) -> bool {
+    let is_data = path.starts_with("/share/") && !path.starts_with("/share/java/");
+    !is_data && !path.starts_with("/include/") && !path.starts_with("/src/")
+}
+
+/// The name of the service whose unit file a path is, without its `/usr`. Templates are none: their instances are found by what they use.
 fn unit_of(path: &str) -> Option<&str> {
-    let unit = without_usr(path).strip_prefix("/lib/systemd/system/")?;
+    let unit = path.strip_prefix("/lib/systemd/system/")?;
     let name = unit.strip_suffix(".service")?;
     (!unit.contains('/') && !name.ends_with('@')).then_some(unit)
 }
