@@ -4,6 +4,7 @@
 //! an answer in `transfer`.
 
 pub mod address;
+mod forward;
 mod http;
 mod local;
 mod pace;

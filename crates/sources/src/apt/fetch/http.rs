@@ -1,16 +1,20 @@
 //! HTTP and HTTPS: conditional and range requests, redirects by our own rules, limits on headers and time.
 
 use super::address::{Address, HttpAddress, Scheme, shown};
+use super::forward::ForwardTo;
 use super::pace::{self, Failing};
 use super::proxy::BadProxy;
 use super::{FetchConfig, FetchError, FetchLimits, Question, Reply, Validators};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use ureq::http::{HeaderMap, Response, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, Body, Error, Proxy, Timeout};
 
 /// Where Unix systems keep the certificate authorities that the administrator trusts.
@@ -28,6 +32,8 @@ const MAX_VALIDATOR_BYTES: usize = 200;
 pub(super) struct Client {
     plain: Agent,
     tls: Mutex<Option<Agent>>,
+    /// One for each proxy and host of plain HTTP.
+    forwarding: Mutex<BTreeMap<(String, String), Agent>>,
 }
 
 impl Client {
@@ -35,6 +41,7 @@ impl Client {
         Self {
             plain: agent(config, None),
             tls: Mutex::new(None),
+            forwarding: Mutex::default(),
         }
     }
 
@@ -81,15 +88,30 @@ impl Client {
         if left.is_zero() {
             return Err(Failing::Deadline.of(&shown_address, &config.limits));
         }
-        let proxy = proxy_for(at, config)?;
-        let agent = match at.scheme {
-            Scheme::Http => self.plain.clone(),
-            Scheme::Https => self.tls(config)?,
+        let proxy = config.proxies.for_address(at);
+        let (agent, target, tunnel) = match (at.scheme, proxy) {
+            (Scheme::Http, None) => (self.plain.clone(), at.to_string(), None),
+            (Scheme::Https, None) => (self.tls(config)?, at.to_string(), None),
+            (Scheme::Https, Some(proxy)) => (self.tls(config)?, at.to_string(), Some(tunnel(proxy)?)),
+            (Scheme::Http, Some(proxy)) => {
+                let through = proxy_address(proxy)?;
+                let target = HttpAddress {
+                    path: at.path.clone(),
+                    ..through.clone()
+                };
+                (self.forwarding(at, &through, config)?, target.to_string(), None)
+            }
         };
         // Caches on the way have to ask the archive again: a stale index beside a fresh release file fits nothing.
         let mut request = agent
-            .get(at.to_string())
+            .get(target)
+            .header(header::HOST, &at.authority)
             .header(header::CACHE_CONTROL, "max-age=0");
+        if let (Scheme::Http, Some(proxy)) = (at.scheme, proxy)
+            && let Some((user, password)) = proxy_address(proxy)?.login
+        {
+            request = request.header(header::PROXY_AUTHORIZATION, basic(&user, &password));
+        }
         if let Some((user, password)) = &at.login {
             request = request.header(header::AUTHORIZATION, basic(user, password));
         }
@@ -102,7 +124,7 @@ impl Client {
         if question.from_byte > 0 {
             request = request.header(header::RANGE, format!("bytes={}-", question.from_byte));
         }
-        let request = request.config().proxy(proxy).timeout_global(Some(left)).build();
+        let request = request.config().proxy(tunnel).timeout_global(Some(left)).build();
         request.call().map_err(|error| match error {
             Error::Timeout(Timeout::PerRead | Timeout::RecvResponse) => FetchError::NoAnswer {
                 uri: at.to_string(),
@@ -110,6 +132,26 @@ impl Client {
             },
             error => transfer_error(&shown_address, error, &config.limits),
         })
+    }
+
+    fn forwarding(
+        &self,
+        to: &HttpAddress,
+        through: &HttpAddress,
+        config: &FetchConfig,
+    ) -> Result<Agent, FetchError> {
+        let direct = match through.scheme {
+            Scheme::Http => self.plain.clone(),
+            Scheme::Https => self.tls(config)?,
+        };
+        let mut agents = self.forwarding.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = agents.entry((through.to_string(), to.authority.clone()));
+        let agent = known.or_insert_with(|| {
+            let origin = format!("http://{}", to.authority);
+            let connector = DefaultConnector::new().chain(ForwardTo { origin });
+            Agent::with_parts(direct.config().clone(), connector, DefaultResolver::default())
+        });
+        Ok(agent.clone())
     }
 
     fn tls(&self, config: &FetchConfig) -> Result<Agent, FetchError> {
@@ -164,16 +206,27 @@ fn read_authorities(path: &Path) -> Result<RootCerts, FetchError> {
     Ok(RootCerts::new_with_certs(&certificates))
 }
 
-fn proxy_for(at: &HttpAddress, config: &FetchConfig) -> Result<Option<Proxy>, FetchError> {
-    let Some(proxy) = config.proxies.for_address(at) else {
-        return Ok(None);
+/// A tunnel for https.
+fn tunnel(proxy: &str) -> Result<Proxy, FetchError> {
+    proxy_address(proxy)?;
+    Proxy::new(proxy).map_err(|_| bad_proxy(proxy))
+}
+
+/// A proxy's own address; without a scheme it is `http`.
+fn proxy_address(proxy: &str) -> Result<HttpAddress, FetchError> {
+    let uri = if proxy.contains("://") {
+        proxy.to_owned()
+    } else {
+        format!("http://{proxy}")
     };
-    let bad = || FetchError::Proxy(BadProxy { proxy: shown(proxy) });
-    let is_http = proxy.starts_with("http://") || proxy.starts_with("https://") || !proxy.contains("://");
-    if !is_http {
-        return Err(bad());
+    match Address::parse(&uri) {
+        Ok(Address::Http(address)) => Ok(address),
+        _ => Err(bad_proxy(proxy)),
     }
-    Proxy::new(proxy).map(Some).map_err(|_| bad())
+}
+
+fn bad_proxy(proxy: &str) -> FetchError {
+    FetchError::Proxy(BadProxy { proxy: shown(proxy) })
 }
 
 fn redirected(at: &HttpAddress, headers: &HeaderMap) -> Result<HttpAddress, FetchError> {

@@ -1,6 +1,6 @@
 //! Rollback, freeze, expiry and wrong clocks.
 
-use super::world::{INRELEASE, World, adopted, day, failure, now, package_count};
+use super::world::{INRELEASE, World, adopted, day, failure, package_count};
 use domain::host::channels::Settings;
 use sources::apt::sync::{Outcome, SyncError};
 

@@ -1,10 +1,13 @@
 //! Transfers that break, are taken up again, or meet an archive in the middle of its own update.
 
 use super::world::{INDEX, INRELEASE, World, adopted, assert_sound, day, entries, now, packages};
+use sources::apt::sync::{SourceRequest, SyncRequest, sync};
+use sources::apt::targets::merge;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 use testkit::archive::{Archive, Format};
 use testkit::server::Lie;
 
@@ -127,17 +130,32 @@ fn a_redirect_within_the_limit_is_followed() {
     assert_eq!(world.server.count("moved/Packages.xz"), 1);
 }
 
+/// The heads of the requests that a server got.
+type Heads = Arc<Mutex<Vec<String>>>;
+
 /// A server whose n-th answer for a path is the n-th of a list; the last one stays.
-fn serve_in_turn(answers: BTreeMap<String, Vec<Vec<u8>>>) -> String {
+fn serve_in_turn(answers: BTreeMap<String, Vec<Vec<u8>>>) -> (String, Heads) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("http://{}/", listener.local_addr().unwrap());
+    let heads = Heads::default();
+    let noted = Arc::clone(&heads);
     std::thread::spawn(move || {
         let mut asked: BTreeMap<String, usize> = BTreeMap::new();
         for connection in listener.incoming() {
             let mut connection = connection.unwrap();
             let mut lines = BufReader::new(connection.try_clone().unwrap()).lines();
             let Some(Ok(first)) = lines.next() else { continue };
-            lines.map_while(Result::ok).find(|line| line.is_empty());
+            let rest: Vec<String> = lines
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            noted.lock().unwrap().push(
+                rest.join(
+                    "
+",
+                )
+                .to_lowercase(),
+            );
             let path = first
                 .split(' ')
                 .nth(1)
@@ -157,7 +175,7 @@ fn serve_in_turn(answers: BTreeMap<String, Vec<Vec<u8>>>) -> String {
             drop(connection.write_all(&[head.as_bytes(), body].concat()));
         }
     });
-    uri
+    (uri, heads)
 }
 
 #[test]
@@ -173,7 +191,7 @@ fn a_mirror_in_the_middle_of_its_update_is_asked_once_more_from_the_beginning() 
         ),
         (INDEX.to_owned(), vec![second[INDEX].clone()]),
     ]);
-    let stanzas = [super::world::stanza(&serve_in_turn(answers), "one")];
+    let stanzas = [super::world::stanza(&serve_in_turn(answers).0, "one")];
     let snapshot = adopted(world.sync_all(&world.store(), &stanzas, now()).remove(0).outcome);
     assert_eq!(snapshot.release_digest, content::sha256(&second[INRELEASE]));
     // A mirror that stays so is refused after the second time.
@@ -181,10 +199,49 @@ fn a_mirror_in_the_middle_of_its_update_is_asked_once_more_from_the_beginning() 
         (INRELEASE.to_owned(), vec![first[INRELEASE].clone()]),
         (INDEX.to_owned(), vec![second[INDEX].clone()]),
     ]);
-    let stanzas = [super::world::stanza(&serve_in_turn(answers), "one")];
+    let stanzas = [super::world::stanza(&serve_in_turn(answers).0, "one")];
     let outcome = world.sync_all(&world.store(), &stanzas, now()).remove(0).outcome;
     assert!(
         matches!(outcome, sources::apt::sync::Outcome::Failed(_)),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn a_proxy_is_asked_for_whole_addresses_and_carries_more_than_one_request() {
+    let world = World::new();
+    let files = world.archive("one", "x").date(day(0)).files().unwrap();
+    let named = |path: &str| {
+        (
+            format!("http://archive.example/debian/{path}"),
+            vec![files[path].clone()],
+        )
+    };
+    let answers = BTreeMap::from([named(INRELEASE), named(INDEX)]);
+    let (proxy, heads) = serve_in_turn(answers);
+    let proxy = proxy.replace("http://", "http://Aladdin:open%20sesame@");
+    let stanzas = [super::world::stanza("http://archive.example/debian/", "one")];
+    let keyring = world.keyring();
+    let mut fetch = world.config();
+    fetch.proxies.http = Some(proxy);
+    let sources = merge(&stanzas)
+        .into_iter()
+        .map(|source| SourceRequest {
+            source,
+            keyring: &keyring,
+        })
+        .collect();
+    let request = SyncRequest {
+        sources,
+        settings: &world.settings,
+        fetch,
+    };
+    adopted(sync(&request, &world.store(), now()).remove(0).outcome);
+    for head in heads.lock().unwrap().iter() {
+        assert!(head.contains("host: archive.example\n"), "{head}");
+        assert!(
+            head.contains("proxy-authorization: basic qwxhzgrpbjpvcgvuihnlc2ftzq=="),
+            "{head}"
+        );
+    }
 }
