@@ -3,6 +3,7 @@
 use crate::apt_conf::AptConf;
 use crate::apt_conf::read::ConfOptions;
 use crate::keys::{HostKeys, SingleKeyring};
+use crate::preferences::SourceVersionPins;
 use crate::problem::Problem;
 use crate::sources_list::Architectures;
 use crate::tree::{OpenTreeError, Tree};
@@ -124,7 +125,7 @@ pub fn read(root: &Path, options: ReadOptions) -> Result<Host, HostError> {
     let architectures = architectures(&tree, &apt_conf, &status, &inventory)?;
     let (stanzas, more) = sources_list::read(&tree, &apt_conf, &architectures);
     problems.extend(more);
-    let (pins, more) = preferences::read(&tree, &apt_conf);
+    let (pins, more) = preferences::read(&tree, &apt_conf, source_version_pins(&inventory));
     problems.extend(more);
     let (keys, more) = HostKeys::read(Arc::clone(&tree), &apt_conf, single_keyring(&inventory));
     problems.extend(more);
@@ -272,13 +273,25 @@ fn only_architecture(inventory: &Inventory) -> Option<String> {
         .then(|| first.to_owned())
 }
 
+/// How the host's apt compares with `version`; absent where none is installed.
+fn apt_compared(inventory: &Inventory, version: &str) -> Option<Ordering> {
+    let apt = inventory.packages.iter().find(|package| &*package.name == "apt");
+    apt.map(|apt| deb::compare(&apt.version, version))
+}
+
 /// apt reads the keyring `trusted.gpg` by itself before its development series 2.9 only; a host without apt gets
 /// the newer, stricter rule.
 fn single_keyring(inventory: &Inventory) -> SingleKeyring {
-    let apt = inventory.packages.iter().find(|package| &*package.name == "apt");
-    match apt.map(|apt| deb::compare(&apt.version, "2.9")) {
+    match apt_compared(inventory, "2.9") {
         Some(Ordering::Less) => SingleKeyring::Used,
         _ => SingleKeyring::Ignored,
+    }
+}
+
+fn source_version_pins(inventory: &Inventory) -> SourceVersionPins {
+    match apt_compared(inventory, "2.9.9") {
+        Some(Ordering::Less) => SourceVersionPins::Unknown,
+        _ => SourceVersionPins::Known,
     }
 }
 

@@ -12,6 +12,15 @@ use domain::host::channels::{Pin, PinMatcher, PinPriority};
 /// A preferences file larger than this is not read.
 const FILE_BYTES: u64 = 1 << 20;
 
+/// Whether the host's apt knows pins by the source package's version; apt before 2.9.9 passes them over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceVersionPins {
+    /// It does.
+    Known,
+    /// It does not.
+    Unknown,
+}
+
 /// Why a record cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum PinError {
@@ -39,7 +48,7 @@ impl PinError {
 }
 
 /// Reads the preferences that `conf` names in `tree`. A malformed record is left out and named.
-pub fn read(tree: &Tree, conf: &AptConf) -> (Vec<Pin>, Vec<Problem>) {
+pub fn read(tree: &Tree, conf: &AptConf, source_version: SourceVersionPins) -> (Vec<Pin>, Vec<Problem>) {
     let (mut pins, mut problems) = (Vec::new(), Vec::new());
     let main = conf.file("Dir::Etc::preferences");
     let mut files = Vec::new();
@@ -57,7 +66,7 @@ pub fn read(tree: &Tree, conf: &AptConf) -> (Vec<Pin>, Vec<Problem>) {
     for file in files {
         match tree.read(&file, FILE_BYTES) {
             Ok(bytes) => {
-                let (more_pins, more_problems) = parse(&file, &bytes);
+                let (more_pins, more_problems) = parse(&file, &bytes, source_version);
                 pins.extend(more_pins);
                 problems.extend(more_problems);
             }
@@ -68,7 +77,7 @@ pub fn read(tree: &Tree, conf: &AptConf) -> (Vec<Pin>, Vec<Problem>) {
 }
 
 /// Reads one file's bytes; `file` is for messages.
-pub fn parse(file: &str, bytes: &[u8]) -> (Vec<Pin>, Vec<Problem>) {
+pub fn parse(file: &str, bytes: &[u8], source_version: SourceVersionPins) -> (Vec<Pin>, Vec<Problem>) {
     let (mut pins, mut problems) = (Vec::new(), Vec::new());
     for stanza in Uncommented::new(bytes).stanzas() {
         let stanza = match stanza {
@@ -79,7 +88,7 @@ pub fn parse(file: &str, bytes: &[u8]) -> (Vec<Pin>, Vec<Problem>) {
                 continue;
             }
         };
-        match record(file, &stanza) {
+        match record(file, &stanza, source_version) {
             Ok(pin) => pins.extend(pin),
             Err(error) => {
                 problems.push(Problem::new(
@@ -95,7 +104,11 @@ pub fn parse(file: &str, bytes: &[u8]) -> (Vec<Pin>, Vec<Problem>) {
 }
 
 /// One record; none where the `Pin` field is missing, which apt passes over in silence.
-fn record(file: &str, stanza: &Stanza<'_>) -> Result<Option<Pin>, PinError> {
+fn record(
+    file: &str,
+    stanza: &Stanza<'_>,
+    source_version: SourceVersionPins,
+) -> Result<Option<Pin>, PinError> {
     let text = |name: &str| stanza.value(name).map(String::from_utf8_lossy);
     let packages = text("Package")
         .filter(|text| !text.is_empty())
@@ -103,7 +116,7 @@ fn record(file: &str, stanza: &Stanza<'_>) -> Result<Option<Pin>, PinError> {
     let packages: Vec<String> = split_spaces(&packages).map(str::to_owned).collect();
     let is_for_all = packages == ["*"];
     let Some(pin) = text("Pin") else { return Ok(None) };
-    let matcher = matcher(&pin, is_for_all)?;
+    let matcher = matcher(&pin, is_for_all, source_version)?;
     let priority = text("Pin-Priority").unwrap_or_default();
     let priority = if priority != "never" {
         number(&priority)?
@@ -121,14 +134,18 @@ fn record(file: &str, stanza: &Stanza<'_>) -> Result<Option<Pin>, PinError> {
     }))
 }
 
-fn matcher(pin: &str, is_for_all: bool) -> Result<PinMatcher, PinError> {
+fn matcher(pin: &str, is_for_all: bool, source_version: SourceVersionPins) -> Result<PinMatcher, PinError> {
     let end = pin.bytes().position(is_space).unwrap_or(pin.len());
     let (word, rest) = pin.split_at(end);
     let rest = rest
         .trim_start_matches(|c: char| c.is_ascii() && is_space(c as u8))
         .to_owned();
     match word.to_ascii_lowercase().as_str() {
-        "version" if is_for_all => Err(PinError::VersionOfAll),
+        "source-version" if source_version == SourceVersionPins::Unknown => {
+            Err(PinError::Type(word.to_owned()))
+        }
+        "version" | "source-version" if is_for_all => Err(PinError::VersionOfAll),
+        "source-version" => Ok(PinMatcher::SourceVersion(rest)),
         "version" => Ok(PinMatcher::Version(rest)),
         "release" => Ok(PinMatcher::Release(rest)),
         "origin" => Ok(PinMatcher::Origin(rest)),

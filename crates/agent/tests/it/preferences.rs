@@ -2,8 +2,8 @@
 
 use crate::oracle::{apt, put};
 use agent::apt_conf::read::{ConfOptions, read as read_conf};
-use agent::preferences::{parse, read};
-use agent::problem::Effect;
+use agent::preferences::{SourceVersionPins, read};
+use agent::problem::{Effect, Problem};
 use agent::tree::Tree;
 use domain::host::channels::{Pin, PinMatcher, PinPriority};
 use rand::rngs::StdRng;
@@ -11,10 +11,14 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use std::path::Path;
 
+fn parse(file: &str, bytes: &[u8]) -> (Vec<Pin>, Vec<Problem>) {
+    agent::preferences::parse(file, bytes, SourceVersionPins::Known)
+}
+
 fn pins(root: &Path) -> (Vec<Pin>, bool) {
     let tree = Tree::open(root).unwrap();
     let (conf, _) = read_conf(&tree, &ConfOptions::default());
-    let (pins, problems) = read(&tree, &conf);
+    let (pins, problems) = read(&tree, &conf, SourceVersionPins::Unknown);
     (
         pins,
         problems
@@ -182,4 +186,13 @@ fn never_is_for_everything_and_a_version_for_named_packages() {
     );
     let (pins, _) = parse("p", b"Package: *\nPin: origin \"deb.example\"\nPin-Priority: 5\n");
     assert_eq!(pins[0].matcher, PinMatcher::Origin("\"deb.example\"".to_owned()));
+}
+
+#[test]
+fn a_pin_by_source_version_counts_where_the_hosts_apt_knows_it() {
+    let record = b"Package: a\nPin: source-version 1.2*\nPin-Priority: 900\n";
+    let (pins, _) = parse("p", record);
+    assert_eq!(pins[0].matcher, PinMatcher::SourceVersion("1.2*".to_owned()));
+    let (pins, problems) = agent::preferences::parse("p", record, SourceVersionPins::Unknown);
+    assert_eq!((pins.len(), problems[0].effect), (0, Effect::Skipped));
 }
