@@ -1,7 +1,7 @@
 //! Preferences, and the policy made of them: hostile patterns and expressions cost bounded time, and every listing has a priority.
 #![no_main]
 
-use agent::preferences::parse;
+use agent::preferences::{SourceVersionPins, parse};
 use domain::assess::policy::Policy;
 use domain::assess::verdict::verdict;
 use domain::catalog::listing::{Listing, ListingNo};
@@ -19,7 +19,7 @@ const PREFERENCES: &str = "Package: *\nPin: release a=stable, o=Seeds, n=seeds, 
     Package: openssl:any\nPin: origin \"archive.example\"\nPin-Priority: -1\n\nExplanation: e\nPackage: a\nPin: version /^1/\nPin-Priority: 1001\n";
 
 fuzz_target!(init: fuzz::seeds([PREFERENCES]), |bytes: &[u8]| {
-    let (pins, _problems) = parse("preferences", bytes);
+    let (pins, _problems) = parse("preferences", bytes, SourceVersionPins::Known);
     let config = ChannelConfig { native_architecture: "amd64".into(), pins, ..ChannelConfig::default() };
     let listing = Listing {
         release: Arc::new(ReleaseFacts {
