@@ -62,7 +62,10 @@ pub fn ask_libapt<T>(
         });
         let mut running = Running(child);
         let answer = read(&mut stdout);
-        assert!(running.0.wait().expect("python ends").success(), "the script failed");
+        assert!(
+            running.0.wait().expect("python ends").success(),
+            "the script failed"
+        );
         answer
     })
 }
