@@ -388,3 +388,32 @@ fn a_damaged_state_file_stops_the_source_and_says_what_to_remove() {
     fs::remove_file(file).unwrap();
     adopted(world.sync("one"));
 }
+
+#[test]
+fn an_index_that_unpacks_to_other_bytes_of_the_same_length_is_refused() {
+    let world = World::new();
+    let archive = world
+        .archive("odd", "x")
+        .date(day(0))
+        .signatures(Signatures::Both);
+    let files = archive.files().unwrap();
+    let release = String::from_utf8(files["dists/odd/Release"].clone()).unwrap();
+    let packages = release
+        .lines()
+        .find(|line| line.ends_with("binary-amd64/Packages"))
+        .unwrap();
+    let other = packages
+        .trim()
+        .replacen(|digit: char| digit.is_ascii_hexdigit(), "f", 8);
+    let forged = release.replace(packages.trim(), &other);
+    assert_ne!(forged, release);
+    world.publish(&archive);
+    let inrelease = world.key.sign_inline(forged.as_bytes());
+    fs::write(world.tree.path().join("dists/odd/InRelease"), inrelease).unwrap();
+    let outcome = world.sync("odd");
+    assert!(
+        matches!(outcome, Outcome::Failed(SyncError::WrongPackages { .. })),
+        "{outcome:?}"
+    );
+    assert_sound(&world.store());
+}
