@@ -7,6 +7,7 @@ use crate::report::*;
 use crate::text;
 use agent::effects::reboot::{self, RebootNeed};
 use agent::effects::{self, PackageRef, ProcessView};
+use agent::problem::Effect;
 use domain::assess::coverage::{self, Coverage, Hole, HostStanding, SourceNo, SourceReport, Unanswered};
 use domain::assess::overlay::{KeptBackReason, Phased, State};
 use domain::assess::phasing::Decision;
@@ -20,10 +21,11 @@ use std::collections::BTreeMap;
 pub fn report(scan: &Scan<'_>) -> Report {
     let updates = updates(scan);
     let sources: Vec<Source> = scan.channels.asked.iter().map(source).collect();
-    let coverage = scan.findings.coverage(
-        scan.channels,
-        &sources.iter().map(coverage_state).collect::<Vec<_>>(),
-    );
+    let states: Vec<SourceReport> = sources.iter().map(coverage_state).collect();
+    let coverage = scan
+        .findings
+        .coverage(scan.channels, &states)
+        .with_doubts(doubts(scan));
     let uncovered = uncovered(&coverage, &sources);
     let counts = counts(scan, &updates, &uncovered);
     let written_at = lists_written_at(scan);
@@ -275,7 +277,7 @@ fn uncovered(coverage: &Coverage, sources: &[Source]) -> Vec<Uncovered> {
             installed: version.to_string(),
             reason: reason(why),
         }),
-        Hole::NoSources | Hole::NoPackages | Hole::Source { .. } => None,
+        Hole::Host { .. } | Hole::NoSources | Hole::NoPackages | Hole::Source { .. } => None,
     });
     holes.collect()
 }
@@ -451,6 +453,20 @@ fn updaters(scan: &Scan<'_>) -> Vec<Updater> {
             installs: updater.installs(),
             what: updater.to_string(),
         })
+        .collect()
+}
+
+/// What of the host's own files could not be followed: a package, source or pin that was left out may change the answer.
+fn doubts(scan: &Scan<'_>) -> Vec<String> {
+    let of_host = scan
+        .host
+        .problems
+        .iter()
+        .filter(|problem| problem.effect > Effect::Noted);
+    let of_policy = scan.findings.policy.problems().iter();
+    of_host
+        .map(ToString::to_string)
+        .chain(of_policy.map(ToString::to_string))
         .collect()
 }
 

@@ -119,6 +119,8 @@ fn options(world: &World<'_>, scratch: &Path) -> std::io::Result<Vec<String>> {
     std::fs::create_dir(&nothing)?;
     let nothing = nothing.display();
     options.extend([
+        // The tree is judged as a system of its own, not as the chroot from which it is looked at.
+        "Dir::Bin::ischroot=/bin/false".to_owned(),
         format!("Dir::Etc::main={nothing}/none"),
         format!("Dir::Etc::parts={nothing}"),
         format!("Dir::Etc::sourcelist={}", inside("etc/apt/sources.list")),

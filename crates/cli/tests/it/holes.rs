@@ -232,3 +232,42 @@ fn packages_of_a_source_that_stopped_answering_are_named_with_it() {
         std::fs::write(&key, good).unwrap();
     }
 }
+
+#[test]
+fn what_of_the_hosts_own_files_cannot_be_followed_makes_it_unknown() {
+    type Damage = fn(&World);
+    let damages: [(&str, Damage); 4] = [
+        ("a stanza of dpkg's status", |world| {
+            let status = world.host().join("var/lib/dpkg/status");
+            let text = std::fs::read_to_string(&status).unwrap();
+            std::fs::write(&status, text + "Package: broken\nno colon in this line\n\n").unwrap();
+        }),
+        ("a source", |world| {
+            std::fs::write(world.host().join("etc/apt/sources.list"), "deb http://\n").unwrap();
+        }),
+        ("a pin", |world| {
+            let folder = world.host().join("etc/apt/preferences.d");
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(
+                folder.join("bad"),
+                "Package: hello\nPin: release a=x\nPin-Priority: never\n",
+            )
+            .unwrap();
+        }),
+        ("the default release", |world| {
+            let folder = world.host().join("etc/apt/apt.conf.d");
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("90release"), "APT::Default-Release \"nowhere\";\n").unwrap();
+        }),
+    ];
+    for (what, damage) in damages {
+        let world = World::new();
+        world.fetch_as_apt();
+        assert_eq!(world.json(&[])["standing"], "updates_missing", "{what}");
+        damage(&world);
+        let json = world.json(&[]);
+        assert_eq!(json["standing"], "unknown", "{what}: {json:#}");
+        assert_ne!(json["problems"], serde_json::json!([]), "{what}");
+        assert_eq!(world.scan(&["--fail-on", "unknown"]).code, 4, "{what}");
+    }
+}

@@ -71,6 +71,11 @@ pub struct Assessed<'a> {
 /// Something that nobody can speak for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hole {
+    /// A part of the host's own files that could not be read or followed, so that the answer may be another.
+    Host {
+        /// What is wrong.
+        why: String,
+    },
     /// The host names no package sources at all.
     NoSources,
     /// The host reports no installed package, which no host is without.
@@ -179,6 +184,12 @@ pub fn coverage<'a>(sources: &[SourceReport], packages: impl IntoIterator<Item =
 }
 
 impl Coverage {
+    /// The same with what of the host itself could not be read or followed.
+    pub fn with_doubts(mut self, doubts: impl IntoIterator<Item = String>) -> Self {
+        self.holes.extend(doubts.into_iter().map(|why| Hole::Host { why }));
+        self
+    }
+
     /// The host's standing.
     pub fn standing(&self) -> HostStanding {
         let holes = self.holes.len();
