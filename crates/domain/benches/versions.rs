@@ -8,8 +8,13 @@ use std::cmp::Ordering;
 use std::hint::black_box;
 
 fn main() -> std::io::Result<()> {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let [file, rounds] = words.as_slice() else { return Ok(()) };
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    let [file, rounds] = words.as_slice() else {
+        return Ok(());
+    };
     let text = std::fs::read_to_string(file)?;
     let pairs: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once('\t')).collect();
     let mut counts = [0_u64; 3];
