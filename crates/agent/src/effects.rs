@@ -73,7 +73,7 @@ pub fn restarts(tree: &Tree, dpkg: &str, packages: &[PackageRef<'_>], view: Proc
         let list = match list_of(tree, dpkg, *package) {
             Ok(list) => list,
             Err(error) => {
-                let why = crate::host::chain(&error);
+                let why = crate::problem::chain(&error);
                 blind.push(Blind::Files {
                     package: package.name.to_owned(),
                     why,

@@ -184,18 +184,6 @@ fn in_chroot(tree: &Tree) -> InChroot {
     }
 }
 
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 /// `Dir::State::status`; where it is not set, `status` in a folder `dpkg` beside apt's state.
 fn status_path(conf: &AptConf) -> String {
     if conf.text("Dir::State::status").is_some() {

@@ -73,7 +73,7 @@ impl HostKeys {
                 &folder,
                 0,
                 Effect::Skipped,
-                crate::host::chain(&error),
+                crate::problem::chain(&error),
             )),
         }
         let mut common = Vec::new();
@@ -89,7 +89,7 @@ impl HostKeys {
                         &path,
                         0,
                         Effect::Skipped,
-                        crate::host::chain(&error),
+                        crate::problem::chain(&error),
                     ));
                 }
             }
@@ -158,7 +158,7 @@ pub(crate) enum SingleKeyring {
 fn unreadable(path: &str, error: &ReadError) -> KeyProblem {
     KeyProblem::Unreadable {
         path: path.to_owned(),
-        why: crate::host::chain(error).into(),
+        why: crate::problem::chain(error).into(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::apt_conf::AptConf;
 use crate::config_dir;
-use crate::host::chain;
+use crate::problem::chain;
 use crate::problem::{Effect, Problem};
 use crate::tree::{Kind, Tree};
 use crate::words::{is_space, split_spaces};

@@ -6,16 +6,14 @@ mod collect;
 mod deb822;
 mod one_line;
 mod options;
-mod uri;
 
 use crate::apt_conf::AptConf;
 use crate::config_dir;
-use crate::host::chain;
+use crate::problem::chain;
 use crate::problem::{Effect, Problem};
 use crate::tree::{Kind, Tree};
 use collect::Collector;
 use domain::host::channels::Stanza;
-pub use uri::{list_file_name, release_uri};
 
 /// A source list larger than this is not read.
 const FILE_BYTES: u64 = 4 << 20;

@@ -171,7 +171,7 @@ impl Reader<'_> {
             path,
             0,
             Effect::AptRefuses,
-            crate::host::chain(error),
+            crate::problem::chain(error),
         ));
     }
 }

@@ -141,7 +141,7 @@ fn scripts_ask(tree: &Tree, dpkg: &str, package: PackageRef<'_>) -> Result<bool,
                 Ok(text) if mentions(&text, b"reboot-required") => return Ok(true),
                 Ok(_) => {}
                 Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(crate::host::chain(&error)),
+                Err(error) => return Err(crate::problem::chain(&error)),
             }
         }
     }

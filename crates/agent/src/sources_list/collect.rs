@@ -2,8 +2,9 @@
 //! named; all that later entries say about the same release must agree with the first.
 
 use super::options::Options;
-use super::{Context, ENTRIES, Entry, list_file_name, release_uri};
+use super::{Context, ENTRIES, Entry};
 use crate::problem::{Effect, Problem};
+use domain::host::address::{list_file_name, release_uri};
 use domain::host::channels::{ByHash, SignedBy, Stanza, Trust};
 use std::collections::{HashMap, HashSet};
 

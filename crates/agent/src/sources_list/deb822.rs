@@ -1,10 +1,11 @@
 //! The deb822 syntax: stanzas with `Types`, `URIs`, `Suites`, `Components` and options as fields.
 
 use super::options::{FIELDS, Options};
-use super::{Context, ENTRIES, Entry, EntryType, uri};
+use super::{Context, ENTRIES, Entry, EntryType};
 use crate::problem::{Effect, Problem};
 use crate::words::{split_spaces, truth};
 use domain::deb822::{Field, Stanza, Uncommented};
+use domain::host::address::archive_uri;
 
 /// Why a stanza cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -134,7 +135,7 @@ fn places(
     }
     let mut places = Vec::new();
     for raw_uri in uris {
-        let uri = uri::fixed_up(raw_uri, native).ok_or_else(|| StanzaError::Uri(raw_uri.clone()))?;
+        let uri = archive_uri(raw_uri, native).ok_or_else(|| StanzaError::Uri(raw_uri.clone()))?;
         for suite in suites {
             if suite.ends_with('/') {
                 if !components.is_empty() {

@@ -1,9 +1,10 @@
 //! The one-line syntax: `deb [option=value ...] uri suite component ...`.
 
 use super::options::Options;
-use super::{Context, ENTRIES, Entry, EntryType, uri};
+use super::{Context, ENTRIES, Entry, EntryType};
 use crate::problem::{Effect, Problem};
 use crate::words::{is_space, quoted_word};
+use domain::host::address::archive_uri;
 
 /// Why a line cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +80,7 @@ fn parse(
     let (raw_uri, rest) = quoted_word(rest).ok_or(LineError::Uri)?;
     let (suite, rest) = quoted_word(rest).ok_or(LineError::Suite)?;
     let native = &context.architectures.native;
-    let uri = uri::fixed_up(&raw_uri, native).ok_or(LineError::Uri)?;
+    let uri = archive_uri(&raw_uri, native).ok_or(LineError::Uri)?;
     let (suite, components) = if suite.ends_with('/') {
         if quoted_word(rest).is_some() {
             return Err(LineError::FlatComponent);

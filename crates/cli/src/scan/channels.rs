@@ -5,6 +5,7 @@ use agent::host::Host;
 use domain::assess::coverage::SourceNo;
 use domain::catalog::listing::{Listing, ListingNo};
 use domain::catalog::offer::Offer;
+use domain::host::address::site;
 use domain::host::channels::{SignedBy, Stanza};
 use sources::apt::answer::{Answer, ListingAnswer, NoAnswer, ReadableIndex};
 use sources::apt::keyring::Keyring;
@@ -132,19 +133,6 @@ impl<'host> Channels<'host> {
     }
 }
 
-/// Host name of an address, as apt's `origin` pins compare it; empty for files.
-fn site(uri: &str) -> String {
-    let Some((_, rest)) = uri.split_once("://") else {
-        return String::new();
-    };
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    match host.strip_prefix('[') {
-        Some(address) => address.split(']').next().unwrap_or_default().to_owned(),
-        None => host.split(':').next().unwrap_or_default().to_owned(),
-    }
-}
-
 /// The keyrings of a host, each file parsed once however many sources name it.
 pub struct Keyrings<'host> {
     host: &'host Host,
@@ -240,16 +228,4 @@ pub fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync
         .into_iter()
         .map(|result| result.expect("every item was taken once"))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::site;
-
-    #[test]
-    fn a_site_is_the_host_name_of_an_address() {
-        assert_eq!(site("https://user:pass@deb.example:8443/debian/"), "deb.example");
-        assert_eq!(site("http://[2001:db8::1]:80/x/"), "2001:db8::1");
-        assert_eq!(site("file:/srv/repo/"), "");
-    }
 }

@@ -6,6 +6,7 @@ use super::settings_for;
 use agent::host::Host;
 use anyhow::Context;
 use content::Store;
+use domain::host::address::list_file_name;
 use jiff::Timestamp;
 use sources::apt::answer::{Answer, NoAnswer};
 use sources::apt::decompress::{self, Compression, OutputLimits};
@@ -13,7 +14,6 @@ use sources::apt::fetch::FetchConfig;
 use sources::apt::fetch::proxy::{HostProxy, Proxies};
 use sources::apt::freshness::{FreshnessRules, freshness};
 use sources::apt::keyring::Keyring;
-use sources::apt::lists::{self, name::file_name};
 use sources::apt::sync::{self, Note, Outcome, SourceRequest, SyncOutcome, SyncRequest};
 use sources::apt::targets::{self, Merged, Unlisted};
 use std::fs::File;
@@ -173,8 +173,8 @@ fn fetch_config(host: &Host) -> FetchConfig {
 pub fn lay_out(channels: &Channels<'_>, store: &Store, folder: &Path) -> anyhow::Result<()> {
     for asked in &channels.asked {
         let Ok(answer) = &asked.outcome else { continue };
-        let base = lists::base_uri(&asked.source);
-        let place = |path: &str| folder.join(file_name(&format!("{base}{path}")));
+        let base = asked.source.release_uri();
+        let place = |path: &str| folder.join(list_file_name(&format!("{base}{path}")));
         let release = store
             .map(&answer.release_digest)?
             .context("find a release file in the cache")?;

@@ -2,7 +2,6 @@
 //! and digests were verified again. Nothing is fetched here, and nothing is written but compiled indexes and the
 //! stamps of hashed files, both in Patchyard's own store.
 
-pub mod name;
 mod stamps;
 
 use super::answer::{Answer, ListingAnswer, NoAnswer, NoListing, ReadableIndex};
@@ -15,6 +14,7 @@ use super::release::{FileEntry, Release};
 use super::targets::{self, Merged, Target};
 use content::{HashingReader, Store};
 use domain::digest::Sha256Digest;
+use domain::host::address::list_file_name;
 use domain::host::channels::{Settings, Trust};
 use jiff::Timestamp;
 use stamps::{Stamp, Stamps};
@@ -82,9 +82,9 @@ impl<'a> HostLists<'a> {
     /// The indexes that a source had when it was last verified here. They say whose a package is likely to be, never
     /// what it is missing.
     pub fn last_known(&self, source: &Merged<'_>) -> Vec<ReadableIndex> {
-        let base = base_uri(source);
+        let base = source.release_uri();
         let known = |path: String| {
-            let stem = name::file_name(&format!("{base}{path}"));
+            let stem = list_file_name(&format!("{base}{path}"));
             let digest = EXTENSIONS
                 .iter()
                 .find_map(|extension| self.stamps.last_digest(&format!("{stem}{extension}")))?;
@@ -99,7 +99,7 @@ impl<'a> HostLists<'a> {
     }
 
     fn read(&self, source: &Merged<'_>, keyring: &Keyring) -> Result<Answer, NoAnswer> {
-        let base = base_uri(source);
+        let base = source.release_uri();
         let (verified, release_digest) = self.release(source, &base, keyring)?;
         let release = Release::parse(&verified)?;
         let settings = (self.settings)(release.facts().label.as_deref());
@@ -161,7 +161,7 @@ impl<'a> HostLists<'a> {
 
     /// A release file or signature, whole, within its limit.
     fn bytes(&self, uri: &str) -> Result<Option<Vec<u8>>, NoAnswer> {
-        let name = name::file_name(uri);
+        let name = list_file_name(uri);
         let unreadable = |cause| NoAnswer::Unreadable {
             path: self.folder.join(&name),
             cause,
@@ -215,7 +215,7 @@ impl<'a> HostLists<'a> {
     }
 
     fn open_index(&self, base: &str, target: &Target) -> Result<Option<(String, File)>, NoListing> {
-        let stem = name::file_name(&format!("{base}{}", target.path));
+        let stem = list_file_name(&format!("{base}{}", target.path));
         for extension in EXTENSIONS {
             let name = format!("{stem}{extension}");
             match (self.open)(&name) {
@@ -261,16 +261,6 @@ fn listed(release: &Release, path: &str) -> Option<FileEntry> {
             .iter()
             .find_map(|extension| release.file(&format!("{path}{extension}")))
     })
-}
-
-/// The address below which a source's release file and indexes stand.
-pub fn base_uri(source: &Merged<'_>) -> String {
-    let stanza = source.stanzas[0];
-    match (stanza.is_flat(), stanza.suite.as_str()) {
-        (true, "/") => stanza.uri.clone(),
-        (true, path) => format!("{}{path}", stanza.uri),
-        (false, suite) => format!("{}dists/{suite}/", stanza.uri),
-    }
 }
 
 fn verify_only(unpacked: impl Read, entry: FileEntry) -> Result<(), NoListing> {

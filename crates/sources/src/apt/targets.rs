@@ -2,6 +2,7 @@
 //! Nothing is read or fetched here.
 
 use domain::catalog::release::ReleaseFacts;
+use domain::host::address::release_uri;
 use domain::host::channels::Stanza;
 
 /// One package index that a host uses.
@@ -44,6 +45,13 @@ pub enum WhyUnlisted {
 pub struct Merged<'config> {
     /// The stanzas, in the order in which they are configured; never empty.
     pub stanzas: Vec<&'config Stanza>,
+}
+
+impl Merged<'_> {
+    /// The address below which its release file and indexes stand.
+    pub fn release_uri(&self) -> String {
+        release_uri(&self.stanzas[0].uri, &self.stanzas[0].suite)
+    }
 }
 
 /// Groups stanzas by source (address and suite), in apt's order: a source stands where its first stanza stands.

@@ -25,17 +25,6 @@ pub(super) fn sync_source(context: &Context<'_>, request: &SourceRequest<'_>) ->
     }
 }
 
-/// The folder in which a source's release file stands.
-pub(super) fn base_uri(source: &Merged<'_>) -> String {
-    let stanza = source.stanzas[0];
-    let slash = if stanza.uri.ends_with('/') { "" } else { "/" };
-    match (stanza.is_flat(), stanza.suite.as_str()) {
-        (true, "/") => format!("{}{slash}", stanza.uri),
-        (true, path) => format!("{}{slash}{path}", stanza.uri),
-        (false, suite) => format!("{}{slash}dists/{suite}/", stanza.uri),
-    }
-}
-
 fn try_sync(
     context: &Context<'_>,
     request: &SourceRequest<'_>,
@@ -44,7 +33,7 @@ fn try_sync(
     check_config(&request.source)?;
     let _lock = lock(context, &request.source)?;
     let prior = SourceState::load(context.store, &request.source, Standing::Adopted)?;
-    let base = base_uri(&request.source);
+    let base = request.source.release_uri();
     let is_whole = |prior: &SourceState| is_usable(context, request, prior);
     let ask = match prior.as_ref().is_some_and(is_whole) {
         true => Ask::IfChanged,

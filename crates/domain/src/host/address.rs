@@ -1,4 +1,5 @@
-//! Addresses of archives, normalised as apt does, and the names under which apt keeps what it fetched from them.
+//! Addresses of archives as apt reads and normalises them, and the names under which apt keeps what it fetched from
+//! them (libapt's `URI`, `URItoFileName`, `QuoteString`).
 
 use std::fmt::Write as _;
 
@@ -14,7 +15,7 @@ struct Uri {
 }
 
 /// The address with `$(ARCH)` filled in and a slash at its end; `None` if it is none.
-pub(super) fn fixed_up(text: &str, native_architecture: &str) -> Option<String> {
+pub fn archive_uri(text: &str, native_architecture: &str) -> Option<String> {
     if !text.contains(':') {
         return None;
     }
@@ -23,6 +24,11 @@ pub(super) fn fixed_up(text: &str, native_architecture: &str) -> Option<String> 
         uri.push('/');
     }
     Some(uri)
+}
+
+/// The host name in an address, without its port; empty for files on this computer. `origin` pins compare it.
+pub fn site(uri: &str) -> String {
+    Uri::parse(uri).host
 }
 
 /// The address below which a source's release file and indexes are: `http://deb.example/debian/dists/bookworm/`, or
@@ -98,7 +104,7 @@ impl Uri {
             return;
         }
         if let Some(colon) = host.rfind(':').filter(|&colon| colon >= port_from) {
-            self.port = u32::try_from(crate::words::decimal(&host[colon + 1..])).unwrap_or(0);
+            self.port = leading_number(&host[colon + 1..]);
             host.truncate(colon);
         }
         self.host = host;
@@ -137,6 +143,12 @@ impl Uri {
         text.push_str(&self.path);
         text
     }
+}
+
+/// The number at the start of a text; 0 where there is none, or one that is too large for a port's field.
+fn leading_number(text: &str) -> u32 {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text[..end].parse().unwrap_or(0)
 }
 
 /// Where the first slash outside square brackets stands.
@@ -183,4 +195,35 @@ fn dequoted(text: &str) -> String {
         };
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{list_file_name, site};
+
+    #[test]
+    fn names_are_those_that_apt_gives_its_lists() {
+        let seen = [
+            (
+                "http://archive.example/debian/dists/bookworm/InRelease",
+                "archive.example_debian_dists_bookworm_InRelease",
+            ),
+            (
+                "https://deb.example/node_20.x/dists/nodistro/InRelease",
+                "deb.example_node%5f20.x_dists_nodistro_InRelease",
+            ),
+            ("https://user:pass@deb.example:8443/x/./Packages", "deb.example:8443_x_._Packages"),
+            ("file:/srv/local repo/dists/s/InRelease", "_srv_local%20repo_dists_s_InRelease"),
+        ];
+        for (uri, name) in seen {
+            assert_eq!(list_file_name(uri), name);
+        }
+    }
+
+    #[test]
+    fn a_site_is_the_host_name_of_an_address() {
+        assert_eq!(site("https://user:pass@deb.example:8443/debian/"), "deb.example");
+        assert_eq!(site("http://[2001:db8::1]:80/x/"), "2001:db8::1");
+        assert_eq!(site("file:/srv/repo/"), "");
+    }
 }
