@@ -4,11 +4,11 @@
 //! package, [`overlay`] what stands in the way on this host, [`coverage`] which packages nobody answers for, and
 //! [`explain`] why.
 
-pub mod fleet;
 mod architecture;
 pub mod coverage;
 pub mod explain;
 pub mod expression;
+pub mod fleet;
 pub mod glob;
 mod matcher;
 pub mod overlay;

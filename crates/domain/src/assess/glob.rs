@@ -23,6 +23,8 @@ pub struct Glob {
     pattern: Vec<char>,
     case: Case,
     too_long: bool,
+    /// What every matching text begins with.
+    prefix: String,
 }
 
 /// What one element of a pattern says of one character.
@@ -37,6 +39,11 @@ impl Glob {
     /// Takes `pattern` as it stands.
     pub fn new(pattern: &str, case: Case) -> Self {
         let too_long = pattern.chars().nth(MAX_PATTERN).is_some();
+        let prefix = pattern
+            .split(['*', '?', '[', '\\'])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let pattern = if too_long {
             Vec::new()
         } else {
@@ -46,12 +53,13 @@ impl Glob {
             pattern,
             case,
             too_long,
+            prefix,
         }
     }
 
     /// Whether the whole of `text` matches. Time is at most the product of the two lengths.
     pub fn matches(&self, text: &str) -> bool {
-        if self.too_long {
+        if self.too_long || !self.begins(text) {
             return false;
         }
         let text: Vec<char> = text.chars().collect();
@@ -77,6 +85,15 @@ impl Glob {
                 (Step::Refuses, None) => return false,
             }
         }
+    }
+
+    /// Most names fall here, before anything is set up.
+    fn begins(&self, text: &str) -> bool {
+        let (prefix, start) = (self.prefix.as_bytes(), text.as_bytes().get(..self.prefix.len()));
+        start.is_some_and(|start| match self.case {
+            Case::Fold => start.eq_ignore_ascii_case(prefix),
+            Case::Exact => start == prefix,
+        })
     }
 
     fn fold(&self, character: char) -> char {

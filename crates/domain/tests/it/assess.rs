@@ -1,5 +1,6 @@
 //! Priorities, candidates, phasing and patterns against apt, glibc and libstdc++ themselves.
 
+mod answers;
 mod libapt;
 mod patterns;
 mod phasing;

@@ -1,20 +1,24 @@
 //! Small random worlds: sources with their releases and packages, preferences, settings and a dpkg status, written as
 //! apt reads them and held as the domain's own values.
 
+mod stanza;
+mod wishes;
+
 use crate::oracle::Chance;
 use domain::catalog::listing::{Listing, ListingNo};
 use domain::catalog::offer::Offer;
 use domain::catalog::release::{Automatic, ReleaseFacts};
-use domain::digest::Sha256Digest;
-use domain::host::channels::{ChannelConfig, PhasedChoice, Pin, PinMatcher, PinPriority, Settings};
+use domain::host::channels::{ChannelConfig, PhasedChoice};
 use domain::host::inventory::{
-    BuildFingerprint, InstalledPackage, PackageState, ReinstallRequired, Selection, relations_hash,
+    BuildFingerprint, InstalledPackage, PackageState, ReinstallRequired, Selection,
 };
+use stanza::Stanza;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use wishes::{pin, pin_text, settings};
 
 const NAMES: &[&str] = &[
     "alpha",
@@ -25,7 +29,6 @@ const NAMES: &[&str] = &[
     "gimp2.0",
     "zeta",
 ];
-const SOURCES: &[&str] = &["alpha", "beta-src", "gamma"];
 const VERSIONS: &[&str] = &[
     "1.0-1",
     "1.0-1+b1",
@@ -39,20 +42,6 @@ const VERSIONS: &[&str] = &[
     "2.0~rc1-1",
 ];
 const SITES: &[&str] = &["archive.example", "security.archive.example", "tools.example"];
-
-/// One stanza of an index.
-#[derive(Clone, Debug)]
-pub struct Stanza {
-    name: String,
-    architecture: String,
-    version: String,
-    source: Option<(String, Option<String>)>,
-    installed_size: usize,
-    size: usize,
-    multi_arch: usize,
-    phased: Option<usize>,
-    salt: u8,
-}
 
 /// An index and what stands in it.
 #[derive(Clone, Debug)]
@@ -82,8 +71,6 @@ pub struct World {
     releases: Vec<(String, String)>,
     status: String,
 }
-
-const MULTI_ARCH: [&str; 4] = ["", "same", "foreign", "allowed"];
 
 fn maybe(chance: &mut Chance, percent: usize) -> bool {
     chance.below(100) < percent
@@ -405,99 +392,6 @@ const STATES: &[Status] = &[
     ),
 ];
 
-impl Stanza {
-    fn new(chance: &mut Chance, name: &str, architecture: &str) -> Self {
-        let version = chance.of(VERSIONS).to_owned();
-        let architecture = match architecture {
-            "" => *chance.of(&[&"amd64", &"i386", &"all"]),
-            "all" => "all",
-            one if maybe(chance, 30) && one != "all" => "all",
-            one => one,
-        };
-        let source = maybe(chance, 40).then(|| {
-            let own_version = maybe(chance, 50).then(|| chance.of(VERSIONS).to_owned());
-            (chance.of(SOURCES).to_owned(), own_version)
-        });
-        Self {
-            name: name.to_owned(),
-            architecture: architecture.to_owned(),
-            version,
-            source,
-            installed_size: 10 + 10 * chance.below(2),
-            size: 1000 * chance.below(3),
-            multi_arch: [0, 0, 0, 1, 2, 3][chance.below(6)],
-            phased: maybe(chance, 20).then(|| chance.below(101)),
-            salt: (chance.below(3) / 2) as u8,
-        }
-    }
-
-    fn write_common(&self, out: &mut String) {
-        if let Some((source, version)) = &self.source {
-            match version {
-                Some(version) => writeln!(out, "Source: {source} ({version})").expect("memory"),
-                None => writeln!(out, "Source: {source}").expect("memory"),
-            }
-        }
-        if self.multi_arch > 0 {
-            writeln!(out, "Multi-Arch: {}", MULTI_ARCH[self.multi_arch]).expect("memory");
-        }
-        writeln!(out, "Version: {}", self.version).expect("memory");
-    }
-
-    fn text(&self) -> String {
-        let mut out = format!(
-            "Package: {}\nArchitecture: {}\nInstalled-Size: {}\nMaintainer: x\n",
-            self.name, self.architecture, self.installed_size
-        );
-        self.write_common(&mut out);
-        if self.size > 0 {
-            writeln!(out, "Size: {}", self.size).expect("memory");
-        }
-        if let Some(phased) = self.phased {
-            writeln!(out, "Phased-Update-Percentage: {phased}").expect("memory");
-        }
-        let digest = self.digest();
-        writeln!(out, "Filename: x.deb\nSHA256: {digest}\nDescription: x\n").expect("memory");
-        out
-    }
-
-    fn digest(&self) -> Sha256Digest {
-        let mut digest = Sha256Digest([self.salt; 32]);
-        digest.0[0] = self.installed_size as u8;
-        digest.0[1] = (self.size / 1000) as u8;
-        for (at, byte) in format!("{}{}{}", self.name, self.version, self.architecture)
-            .bytes()
-            .enumerate()
-        {
-            digest.0[2 + at % 20] = digest.0[2 + at % 20].wrapping_mul(31).wrapping_add(byte);
-        }
-        digest
-    }
-
-    fn offer(&self, listing: ListingNo) -> Offer<'_> {
-        let installed_size = self.installed_size.to_string();
-        let (source, source_version) = match &self.source {
-            Some((source, version)) => (source.as_str(), version.as_deref()),
-            None => (self.name.as_str(), None),
-        };
-        Offer {
-            listing,
-            name: &self.name,
-            architecture: &self.architecture,
-            version: &self.version,
-            source,
-            source_version: source_version.unwrap_or(&self.version),
-            fingerprint: BuildFingerprint {
-                relations: relations_hash([Some(installed_size.as_bytes()), None, None, None, None, None]),
-                multi_arch: self.multi_arch as u8,
-                size_bytes: self.size as u64,
-            },
-            sha256: Some(self.digest()),
-            phased_percent: self.phased.unwrap_or(100) as u8,
-        }
-    }
-}
-
 fn release(chance: &mut Chance) -> Arc<ReleaseFacts> {
     let suites: &[&str] = &[
         "stable",
@@ -545,189 +439,4 @@ fn release_text(release: &ReleaseFacts) -> String {
     });
     text.push_str("Date: Sat, 01 Aug 2026 00:00:00 UTC\n");
     text
-}
-
-fn settings(chance: &mut Chance) -> Settings {
-    let releases = [
-        "stable",
-        "bookworm",
-        "12*",
-        "12",
-        "a=stable*",
-        "now",
-        "/stab/",
-        "nonsense",
-        "*",
-        "n=trixie, o=Debian",
-        "noble-updates",
-    ];
-    let phased = [
-        PhasedChoice::ByMachineId,
-        PhasedChoice::ByMachineId,
-        PhasedChoice::Always,
-        PhasedChoice::Never,
-    ];
-    Settings {
-        default_release: maybe(chance, 20).then(|| releases[chance.below(releases.len())].to_owned()),
-        phased: phased[chance.below(4)],
-        phase_policy: maybe(chance, 25),
-        ignore_hold: maybe(chance, 10),
-        ..Settings::default()
-    }
-}
-
-fn pin(chance: &mut Chance, number: u32) -> Pin {
-    let packages: Vec<&str> = match chance.below(10) {
-        0..4 => vec!["*"],
-        4..7 => vec![chance.of(NAMES)],
-        7 => vec![chance.of(NAMES), chance.of(NAMES)],
-        _ => vec![chance.of(&[
-            "alpha*",
-            "ALPHA",
-            "Al*",
-            "[a-c]*",
-            "/^a/",
-            "/(beta|zeta)$/",
-            "beta:i386",
-            "beta:any",
-            "*:any",
-            "*:i386",
-            "*:linux-any",
-            "alpha:all",
-            "src:alpha",
-            "src:al*",
-            "src:beta-src:any",
-            "src:/gam/",
-            "beta:",
-            "gimp?.0",
-            "src:*",
-            "delta+x:amd64",
-            "/[[:digit:]]/",
-            "beta:any-i386",
-            "nothing",
-            "* beta",
-        ])],
-    };
-    let packages: Vec<String> = packages.join(" ").split(' ').map(str::to_owned).collect();
-    let is_general = packages == ["*"];
-    let priorities = [
-        -10,
-        -1,
-        1,
-        50,
-        99,
-        100,
-        101,
-        499,
-        500,
-        501,
-        989,
-        990,
-        991,
-        999,
-        1000,
-        1001,
-        i16::MAX,
-        i16::MIN,
-    ];
-    let priority = if is_general && maybe(chance, 15) {
-        PinPriority::Never
-    } else {
-        PinPriority::Value(priorities[chance.below(priorities.len())])
-    };
-    Pin {
-        file: "/preferences".to_owned(),
-        line: 4 * number + 1,
-        packages,
-        matcher: matcher(chance, is_general),
-        priority,
-    }
-}
-
-fn matcher(chance: &mut Chance, is_general: bool) -> PinMatcher {
-    let long = format!(
-        "a=stable, {}o=Nobody",
-        "x=1234567890123456789012345678901234567890, ".repeat(7)
-    );
-    let many = format!("a=stable{}", ", z=12".repeat(19));
-    let releases = [
-        "a=stable",
-        "a=stable*",
-        "o=Debian",
-        "o=debian, l=Debian",
-        "n=bookworm",
-        "l=Debian-Security",
-        "c=main",
-        "c=contrib",
-        "b=i386",
-        "b=all",
-        "v=12*",
-        "v=12.5",
-        "v=*",
-        "stable",
-        "bookworm",
-        "12",
-        "12.*",
-        "*",
-        "a=/stab.*ty/",
-        "a=now",
-        "now",
-        "",
-        "x=1",
-        "c=now",
-        "a=*-security",
-        "A=stable , O=Debian",
-        "o=Debian,l=*,",
-        "l=My, label",
-        long.as_str(),
-        many.as_str(),
-        "o=/(debian|tools)/",
-        "a=[st]*",
-        "/^bookworm/",
-    ];
-    let origins = [
-        "\"\"",
-        "archive.example",
-        "\"archive.example\"",
-        "*.example",
-        "/^arch/",
-        "",
-        "nowhere.example",
-        "\"",
-    ];
-    let versions = [
-        "1.0-1",
-        "1.0*",
-        "*1*",
-        "/^1/",
-        "2:*",
-        "1.1-1~bpo*",
-        "*",
-        "1.0-1+[bd]*",
-        "/deb12u[0-9]+$/",
-        "/(a|b){1,2}/",
-        "2.0~RC1-1",
-    ];
-    match chance.below(10) {
-        0..3 if !is_general => PinMatcher::Version(versions[chance.below(versions.len())].to_owned()),
-        3..5 => PinMatcher::Origin(origins[chance.below(origins.len())].to_owned()),
-        _ => PinMatcher::Release(releases[chance.below(releases.len())].to_owned()),
-    }
-}
-
-fn pin_text(pin: &Pin) -> String {
-    let (word, text) = match &pin.matcher {
-        PinMatcher::Version(text) => ("version", text),
-        PinMatcher::SourceVersion(text) => ("source-version", text),
-        PinMatcher::Release(text) => ("release", text),
-        PinMatcher::Origin(text) => ("origin", text),
-    };
-    let priority = match pin.priority {
-        PinPriority::Never => "never".to_owned(),
-        PinPriority::Value(value) => value.to_string(),
-    };
-    format!(
-        "Package: {}\nPin: {word} {text}\nPin-Priority: {priority}\n\n",
-        pin.packages.join(" ")
-    )
 }
