@@ -7,8 +7,9 @@ use crate::tree::Tree;
 use crate::{command, fuzz, tidy};
 use anyhow::{Context, Result, ensure};
 use output::{Reader, Show};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Instant;
 
 /// How long each fuzz target runs as a part of the tests. Long runs are made by hand, see docs/fuzzing.md.
@@ -36,7 +37,7 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     let counts = run_tests(tree, &options.cargo)?;
     println!(
         "{} tests passed, {} failed, {} skipped, {} ignored, in {:.0} s",
-        counts.passed - counts.skipped.len(),
+        counts.passed.saturating_sub(counts.skipped.len()),
         counts.failed.len(),
         counts.skipped.len(),
         counts.ignored,
@@ -76,8 +77,8 @@ struct Counts {
     passed: usize,
     ignored: usize,
     failed: Vec<String>,
-    /// Test and reason.
-    skipped: Vec<(String, String)>,
+    /// Why, once for each test that said so.
+    skipped: Vec<String>,
 }
 
 fn run_tests(tree: &Tree, words: &[String]) -> Result<Counts> {
@@ -95,22 +96,45 @@ fn run_tests(tree: &Tree, words: &[String]) -> Result<Counts> {
     let name = command::shown(&cargo);
     let mut child = cargo
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("start `{name}`"))?;
-    let lines = BufReader::new(child.stdout.take().context("read what the tests print")?).split(b'\n');
+    let stdout = child.stdout.take().context("read what the tests print")?;
+    let stderr = child.stderr.take().context("read what the tests print")?;
     let mut reader = Reader::default();
-    for line in lines {
-        let line = line.context("read what the tests print")?;
-        let line = String::from_utf8_lossy(&line);
-        if reader.read(&line) == Show::Yes {
-            println!("{line}");
-        }
-    }
+    let skipped = thread::scope(|scope| -> Result<Vec<String>> {
+        let beside = scope.spawn(|| skips_among(stderr));
+        each_line(stdout, |line| {
+            if reader.read(line) == Show::Yes {
+                println!("{line}");
+            }
+        })?;
+        beside.join().expect("reading lines does not panic")
+    })?;
     let status = child.wait().with_context(|| format!("wait for `{name}`"))?;
-    let counts = reader.counts;
+    let mut counts = reader.counts;
+    counts.skipped.extend(skipped);
     ensure!(
         status.success() || !counts.failed.is_empty(),
         "`{name}` ended with {status}"
     );
     Ok(counts)
+}
+
+/// Passes standard error on, and gives the reasons of the tests that wrote past the harness that they are skipped.
+fn skips_among(stderr: impl Read) -> Result<Vec<String>> {
+    let mut skipped = Vec::new();
+    each_line(stderr, |line| {
+        println!("{line}");
+        skipped.extend(line.strip_prefix(output::SKIPPED).map(String::from));
+    })?;
+    Ok(skipped)
+}
+
+fn each_line(stream: impl Read, mut take: impl FnMut(&str)) -> Result<()> {
+    for line in BufReader::new(stream).split(b'\n') {
+        let line = line.context("read what the tests print")?;
+        take(&String::from_utf8_lossy(&line));
+    }
+    Ok(())
 }

@@ -124,10 +124,11 @@ impl Scratch {
             return Ok(Verdict::DoesNotBuild(first.to_owned()));
         }
         let ran = self.cargo(row, &[], &["--exact", &row.test, "--show-output"])?;
+        let printed = [ran.stdout, ran.stderr].concat();
         Ok(verdict(
             &row.test,
             ran.status.code(),
-            &String::from_utf8_lossy(&ran.stdout),
+            &String::from_utf8_lossy(&printed),
         ))
     }
 
