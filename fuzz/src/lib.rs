@@ -1,7 +1,7 @@
 //! What several targets share: how a target brings its seeds, and one key with one text that it signed. A seed is a well-formed
 //! input; what is signed or compressed is out of a fuzzer's reach if it has to start from nothing.
 
-use domain::host::channels::{SignedBy, Stanza, Trust};
+use domain::host::channels::Stanza;
 use jiff::Timestamp;
 use sources::apt::keyring::Keyring;
 use std::sync::LazyLock;
@@ -45,21 +45,5 @@ pub const PACKAGES: &str = "Package: openssl\nVersion: 3.0.19-1\nArchitecture: a
 
 /// A source as a host would configure it.
 pub fn stanza() -> Stanza {
-    Stanza {
-        file: "/etc/apt/sources.list".into(),
-        line: 1,
-        uri: "http://archive.example/debian/".into(),
-        suite: "stable".into(),
-        components: vec!["main".into()],
-        architectures: vec!["amd64".into()],
-        signed_by: SignedBy::Common,
-        trust: Trust::Signature,
-        check_valid_until: None,
-        valid_until_min_seconds: None,
-        valid_until_max_seconds: None,
-        check_date: None,
-        date_max_future_seconds: None,
-        weakened: false,
-        by_hash: None,
-    }
+    Stanza::new("http://archive.example/debian/", "stable", &["main"], &["amd64"])
 }

@@ -9,7 +9,7 @@
 
 use anyhow::{Context, Result, ensure};
 use content::Store;
-use domain::host::channels::{Settings, SignedBy, Stanza, Trust};
+use domain::host::channels::{Settings, Stanza};
 use sources::apt::fetch::FetchConfig;
 use sources::apt::keyring::Keyring;
 use sources::apt::sync::{Outcome, SourceRequest, SyncOutcome, SyncRequest, sync};
@@ -95,21 +95,5 @@ fn is_expected(outcome: &SyncOutcome, round: usize) -> bool {
 }
 
 fn stanza(uri: &str, suite: &str) -> Stanza {
-    Stanza {
-        file: "/etc/apt/sources.list".to_owned(),
-        line: 1,
-        uri: uri.to_owned(),
-        suite: suite.to_owned(),
-        components: vec!["main".to_owned()],
-        architectures: vec!["amd64".to_owned()],
-        signed_by: SignedBy::Common,
-        trust: Trust::Signature,
-        check_valid_until: None,
-        valid_until_min_seconds: None,
-        valid_until_max_seconds: None,
-        check_date: None,
-        date_max_future_seconds: None,
-        weakened: false,
-        by_hash: None,
-    }
+    Stanza::new(uri, suite, &["main"], &["amd64"])
 }

@@ -186,7 +186,8 @@ pub fn coverage<'a>(sources: &[SourceReport], packages: impl IntoIterator<Item =
 impl Coverage {
     /// The same with what of the host itself could not be read or followed.
     pub fn with_doubts(mut self, doubts: impl IntoIterator<Item = String>) -> Self {
-        self.holes.extend(doubts.into_iter().map(|why| Hole::Host { why }));
+        self.holes
+            .extend(doubts.into_iter().map(|why| Hole::Host { why }));
         self
     }
 

@@ -212,8 +212,14 @@ mod tests {
                 "https://deb.example/node_20.x/dists/nodistro/InRelease",
                 "deb.example_node%5f20.x_dists_nodistro_InRelease",
             ),
-            ("https://user:pass@deb.example:8443/x/./Packages", "deb.example:8443_x_._Packages"),
-            ("file:/srv/local repo/dists/s/InRelease", "_srv_local%20repo_dists_s_InRelease"),
+            (
+                "https://user:pass@deb.example:8443/x/./Packages",
+                "deb.example:8443_x_._Packages",
+            ),
+            (
+                "file:/srv/local repo/dists/s/InRelease",
+                "_srv_local%20repo_dists_s_InRelease",
+            ),
         ];
         for (uri, name) in seen {
             assert_eq!(list_file_name(uri), name);

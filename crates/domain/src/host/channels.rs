@@ -60,6 +60,28 @@ pub struct Stanza {
 }
 
 impl Stanza {
+    /// A stanza without options, as `deb uri suite component...` in `/etc/apt/sources.list` would be read.
+    pub fn new(uri: &str, suite: &str, components: &[&str], architectures: &[&str]) -> Self {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Self {
+            file: "/etc/apt/sources.list".to_owned(),
+            line: 1,
+            uri: uri.to_owned(),
+            suite: suite.to_owned(),
+            components: owned(components),
+            architectures: owned(architectures),
+            signed_by: SignedBy::Common,
+            trust: Trust::Signature,
+            check_valid_until: None,
+            valid_until_min_seconds: None,
+            valid_until_max_seconds: None,
+            check_date: None,
+            date_max_future_seconds: None,
+            weakened: false,
+            by_hash: None,
+        }
+    }
+
     /// Whether this is a flat repository: no `dists/`, no components.
     pub fn is_flat(&self) -> bool {
         self.suite.ends_with('/')

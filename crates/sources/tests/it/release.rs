@@ -2,7 +2,7 @@
 
 use crate::tools;
 use domain::catalog::release::{Automatic, ReleaseFacts};
-use domain::host::channels::{Settings, SignedBy, Stanza, Trust};
+use domain::host::channels::{Settings, Stanza};
 use jiff::Timestamp;
 use sources::apt::freshness::{Freshness, FreshnessRules, freshness};
 use sources::apt::keyring::Keyring;
@@ -187,23 +187,7 @@ fn dates_are_what_libapt_takes_them_for() {
 }
 
 fn stanza() -> Stanza {
-    Stanza {
-        file: "/etc/apt/sources.list".to_owned(),
-        line: 1,
-        uri: "https://archive.example/".to_owned(),
-        suite: "stable".to_owned(),
-        components: vec!["main".to_owned()],
-        architectures: vec!["amd64".to_owned()],
-        signed_by: SignedBy::Common,
-        trust: Trust::Signature,
-        check_valid_until: None,
-        valid_until_min_seconds: None,
-        valid_until_max_seconds: None,
-        check_date: None,
-        date_max_future_seconds: None,
-        weakened: false,
-        by_hash: None,
-    }
+    Stanza::new("https://archive.example/", "stable", &["main"], &["amd64"])
 }
 
 #[test]

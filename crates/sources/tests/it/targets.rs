@@ -2,7 +2,7 @@
 //! `apt-get indextargets` for what apt reads, in its order.
 
 use crate::tools;
-use domain::host::channels::{SignedBy, Stanza, Trust};
+use domain::host::channels::Stanza;
 use sources::apt::keyring::Keyring;
 use sources::apt::openpgp::verify_inrelease;
 use sources::apt::release::Release;
@@ -134,28 +134,12 @@ fn cases() -> Vec<Case> {
 }
 
 fn stanza(uri: &str, Line(suite, components, architectures): &Line, of_host: &[&str]) -> Stanza {
-    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    Stanza {
-        file: "/etc/apt/sources.list".to_owned(),
-        line: 1,
-        uri: uri.to_owned(),
-        suite: (*suite).to_owned(),
-        components: owned(components),
-        architectures: owned(if architectures.is_empty() {
-            of_host
-        } else {
-            architectures
-        }),
-        signed_by: SignedBy::Common,
-        trust: Trust::Signature,
-        check_valid_until: None,
-        valid_until_min_seconds: None,
-        valid_until_max_seconds: None,
-        check_date: None,
-        date_max_future_seconds: None,
-        weakened: false,
-        by_hash: None,
-    }
+    let architectures = if architectures.is_empty() {
+        of_host
+    } else {
+        architectures
+    };
+    Stanza::new(uri, suite, components, architectures)
 }
 
 /// The indexes that we would use, as `suite path`, in order.

@@ -264,26 +264,15 @@ fn index(line: &str) -> Option<SnapshotIndex> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::host::channels::{SignedBy, Trust};
+    use domain::host::channels::Stanza;
 
-    fn stanza() -> domain::host::channels::Stanza {
-        domain::host::channels::Stanza {
-            file: "/etc/apt/sources.list".to_owned(),
-            line: 1,
-            uri: "https://user:secret@deb.example/debian/".to_owned(),
-            suite: "sid\nRelease: forged".to_owned(),
-            components: vec!["main".to_owned()],
-            architectures: vec!["amd64".to_owned()],
-            signed_by: SignedBy::Common,
-            trust: Trust::Signature,
-            check_valid_until: None,
-            valid_until_min_seconds: None,
-            valid_until_max_seconds: None,
-            check_date: None,
-            date_max_future_seconds: None,
-            weakened: false,
-            by_hash: None,
-        }
+    fn stanza() -> Stanza {
+        Stanza::new(
+            "https://user:secret@deb.example/debian/",
+            "sid\nRelease: forged",
+            &["main"],
+            &["amd64"],
+        )
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use content::Store;
 use domain::digest::Sha256Digest;
-use domain::host::channels::{Settings, SignedBy, Stanza, Trust};
+use domain::host::channels::{Settings, Stanza};
 use jiff::{Timestamp, ToSpan};
 use sources::apt::fetch::{FetchConfig, FetchLimits};
 use sources::apt::keyring::Keyring;
@@ -46,27 +46,8 @@ pub fn day(days: i64) -> Timestamp {
 
 /// A stanza as the host's configuration gives it.
 pub fn stanza(uri: &str, suite: &str) -> Stanza {
-    Stanza {
-        file: "/etc/apt/sources.list".to_owned(),
-        line: 1,
-        uri: uri.to_owned(),
-        suite: suite.to_owned(),
-        components: if suite.ends_with('/') {
-            Vec::new()
-        } else {
-            vec!["main".to_owned()]
-        },
-        architectures: vec!["amd64".to_owned()],
-        signed_by: SignedBy::Common,
-        trust: Trust::Signature,
-        check_valid_until: None,
-        valid_until_min_seconds: None,
-        valid_until_max_seconds: None,
-        check_date: None,
-        date_max_future_seconds: None,
-        weakened: false,
-        by_hash: None,
-    }
+    let components: &[&str] = if suite.ends_with('/') { &[] } else { &["main"] };
+    Stanza::new(uri, suite, components, &["amd64"])
 }
 
 /// Packages whose index does not pack well, so that it is larger than what a test cuts off: about 40 bytes each.
