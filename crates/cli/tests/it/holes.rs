@@ -2,6 +2,7 @@
 //! `--fail-on` counts it.
 
 use crate::world::{KEY_FILE, World, scan_at};
+use std::sync::atomic::{AtomicBool, Ordering};
 use testkit::archive::Archive;
 use testkit::archive::package::Package;
 use testkit::host::Installed;
@@ -270,4 +271,54 @@ fn what_of_the_hosts_own_files_cannot_be_followed_makes_it_unknown() {
         assert_ne!(json["problems"], serde_json::json!([]), "{what}");
         assert_eq!(world.scan(&["--fail-on", "unknown"]).code, 4, "{what}");
     }
+}
+
+#[test]
+fn lists_that_apt_rewrites_at_that_moment_never_read_as_a_mixture() {
+    let world = World::new();
+    world.fetch_as_apt();
+    let paths = [world.list("dists/stable/InRelease"), world.list(MAIN)];
+    let before: Vec<Vec<u8>> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    world.publish_main(&[Package::new("plain", "2.0-3")]);
+    world.fetch_as_apt();
+    let after: Vec<Vec<u8>> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                for state in [&before, &after] {
+                    for (path, bytes) in paths.iter().zip(state) {
+                        // As apt does it: a new file takes the old one's name.
+                        let new = path.with_extension("new");
+                        std::fs::write(&new, bytes).unwrap();
+                        std::fs::rename(&new, path).unwrap();
+                    }
+                }
+            }
+        });
+        for _ in 0..60 {
+            let json = world.json(&[]);
+            let packages = json["updates"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|update| update["packages"].as_array().unwrap());
+            let plain = packages
+                .clone()
+                .find(|package| package["name"] == "plain")
+                .map(|package| package["available"].clone());
+            match (json["standing"].as_str().unwrap(), plain) {
+                ("updates_missing", Some(version)) => {
+                    assert!(version == "2.0-2" || version == "2.0-3", "{version}")
+                }
+                ("unknown", _) => assert!(
+                    json.to_string()
+                        .contains("does not match the signed release file"),
+                    "{json:#}"
+                ),
+                other => panic!("{other:?}: {json:#}"),
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }

@@ -76,6 +76,18 @@ impl World {
         self.host().join("var/lib/apt/lists")
     }
 
+    /// Publishes the main archive anew, with these packages besides `hello` and `current`.
+    pub fn publish_main(&self, packages: &[Package]) {
+        let key = SigningKey::ed25519("World <world@archive.example>");
+        let archive = Archive::new("stable").origin("World").arch("amd64").sign(&key);
+        let kept = [Package::new("hello", "1.0-1"), Package::new("current", "3.0-1")];
+        archive
+            .packages(kept)
+            .packages(packages.iter().cloned())
+            .write_to(&self.served())
+            .unwrap();
+    }
+
     /// A path of the served archive, copied into the host's lists as apt would have fetched it.
     pub fn fetch_as_apt(&self) {
         let base = self.server.uri();
