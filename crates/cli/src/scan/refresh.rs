@@ -14,8 +14,8 @@ use sources::apt::fetch::FetchConfig;
 use sources::apt::fetch::proxy::{HostProxy, Proxies};
 use sources::apt::freshness::{FreshnessRules, freshness};
 use sources::apt::keyring::Keyring;
-use sources::apt::sync::{self, Note, Outcome, SourceRequest, SyncOutcome, SyncRequest};
-use sources::apt::targets::{self, Merged, Unlisted};
+use sources::apt::sync::{self, Outcome, SourceRequest, SyncOutcome, SyncRequest};
+use sources::apt::targets::{self, Merged};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -75,14 +75,6 @@ struct Question<'a> {
 
 impl Question<'_> {
     fn answer(&self, synced: SyncOutcome) -> Result<Answer, NoAnswer> {
-        let unlisted: Vec<Unlisted> = synced
-            .notes
-            .into_iter()
-            .filter_map(|note| match note {
-                Note::Unlisted(unlisted) => Some(unlisted),
-                Note::OtherSuite { .. } | Note::Skipped { .. } => None,
-            })
-            .collect();
         let (snapshot, doubt) = match synced.outcome {
             Outcome::Adopted(snapshot) | Outcome::Expired { snapshot, .. } => (Some(snapshot), None),
             Outcome::Unchanged { .. } => (self.current()?, None),
@@ -107,7 +99,7 @@ impl Question<'_> {
             &FreshnessRules::new(self.source.stanzas[0], &settings),
             self.now,
         );
-        let answer = Answer::of_snapshot(self.store, snapshot, unlisted, self.keyring, freshness);
+        let answer = Answer::of_snapshot(self.store, snapshot, self.keyring, freshness);
         Ok(Answer { doubt, ..answer })
     }
 

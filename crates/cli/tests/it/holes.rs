@@ -322,3 +322,15 @@ fn lists_that_apt_rewrites_at_that_moment_never_read_as_a_mixture() {
         stop.store(true, Ordering::Relaxed);
     });
 }
+
+#[test]
+fn a_misspelt_component_is_named_at_every_scan() {
+    let world = World::with(|main, _| main, |tree| tree);
+    let stanza = world.host().join("etc/apt/sources.list.d/stable.sources");
+    let text = std::fs::read_to_string(&stanza).unwrap();
+    std::fs::write(&stanza, text.replace("Components: main", "Components: main mian")).unwrap();
+    world.fetch_as_apt();
+    for options in [&[][..], &["--refresh"], &["--refresh"], &["--refresh"]] {
+        assert_hole(&world, options, "no such component");
+    }
+}

@@ -35,14 +35,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// What a snapshot of the store answers. `unlisted` are configured indexes that its release does not list.
-    pub fn of_snapshot(
-        store: &Store,
-        snapshot: Snapshot,
-        unlisted: Vec<Unlisted>,
-        keyring: &Keyring,
-        freshness: Freshness,
-    ) -> Self {
+    /// What a snapshot of the store answers.
+    pub fn of_snapshot(store: &Store, snapshot: Snapshot, keyring: &Keyring, freshness: Freshness) -> Self {
         let listing = |index: SnapshotIndex| {
             let outcome = ReadableIndex::open(store, index.digest)
                 .and_then(|readable| readable.ok_or(NoListing::Missing))
@@ -56,7 +50,22 @@ impl Answer {
                 outcome,
             }
         };
-        let holes = unlisted.into_iter().filter_map(ListingAnswer::of_unlisted);
+        let missing = snapshot.missing.into_iter().map(
+            |Target {
+                 component,
+                 architecture,
+                 ..
+             }| ListingAnswer {
+                component,
+                architecture,
+                outcome: Err(NoListing::Missing),
+            },
+        );
+        let unlisted = snapshot
+            .unlisted
+            .into_iter()
+            .filter_map(ListingAnswer::of_unlisted);
+        let holes = missing.chain(unlisted);
         Self {
             listings: snapshot.indexes.into_iter().map(listing).chain(holes).collect(),
             release: snapshot.release,
@@ -192,11 +201,6 @@ pub enum NoListing {
     /// The release does not have what is configured.
     #[error("{0}")]
     Unlisted(&'static str),
-    /// The release gives no digest of the uncompressed index, and the host keeps no other form.
-    #[error(
-        "the release file names no digest for the form in which the host keeps it; 'patchyard scan --refresh' can verify it"
-    )]
-    NoDigest,
     /// It is not what the release file says.
     #[error(
         "its package list does not match the signed release file (apt may be updating it now; scan again)"

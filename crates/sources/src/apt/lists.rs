@@ -105,7 +105,7 @@ impl<'a> HostLists<'a> {
         let settings = (self.settings)(release.facts().label.as_deref());
         let rules = FreshnessRules::new(source.stanzas[0], &settings);
         let freshness = freshness::freshness(release.facts(), &rules, self.now);
-        let is_listed = |path: &str| listed(&release, path).is_some();
+        let is_listed = |path: &str| release.file(path).is_some();
         let mut listings: Vec<ListingAnswer> = targets::merged_targets(source, release.facts(), is_listed)
             .into_iter()
             .map(|target| {
@@ -181,16 +181,14 @@ impl<'a> HostLists<'a> {
     }
 
     fn index(&self, base: &str, target: &Target, release: &Release) -> Result<ReadableIndex, NoListing> {
-        let entry = release.file(&target.path);
-        let is_empty = listed(release, &target.path).is_some_and(|entry| entry.size_bytes == 0);
+        let entry = release.file(&target.path).ok_or(NoListing::Missing)?;
         let Some((name, file)) = self.open_index(base, target)? else {
-            return if is_empty {
+            return if entry.size_bytes == 0 {
                 self.compile(&b""[..], content::sha256(b""))
             } else {
                 Err(NoListing::Missing)
             };
         };
-        let entry = entry.ok_or(NoListing::NoDigest)?;
         let unreadable = |cause| NoListing::Unreadable {
             path: self.folder.join(&name),
             cause,
@@ -252,15 +250,6 @@ impl<'a> HostLists<'a> {
         drop(compiled);
         ReadableIndex::open(self.store, digest)?.ok_or(NoListing::Mismatch)
     }
-}
-
-/// What the release lists for a path without extension: the uncompressed form, or any compressed one.
-fn listed(release: &Release, path: &str) -> Option<FileEntry> {
-    release.file(path).or_else(|| {
-        [".xz", ".gz", ".zst", ".bz2", ".lz4"]
-            .iter()
-            .find_map(|extension| release.file(&format!("{path}{extension}")))
-    })
 }
 
 fn verify_only(unpacked: impl Read, entry: FileEntry) -> Result<(), NoListing> {
