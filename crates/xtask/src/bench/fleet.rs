@@ -35,7 +35,7 @@ pub fn rows(bench: &Bench<'_>) -> Result<Vec<Row>> {
             "verdicts of 10,000 hosts × 900 packages, one core",
             Figures::median(&figures).context("no run was measured")?,
             vec![Reach::Wall(0.1)],
-            format!("equal to host by host; {found}"),
+            format!("equal to host by host; {} runs; {found}", figures.len()),
         ),
         row(
             "verdicts of 1,000,000 hosts × 900 packages, two cores",
@@ -56,9 +56,9 @@ fn measured(program: &str, words: [&str; 3]) -> Result<Measured> {
     read(&printed).with_context(|| format!("read what the bench of fleets printed: {printed}"))
 }
 
-/// `10000 hosts x 900, 1 threads: 0.0212 s, 0.0210 s CPU, 81234 KiB peak; what was found`
+/// The first line: `10000 hosts x 900, 1 threads: 0.0212 s, 0.0210 s CPU, 81234 KiB peak; what was found`
 fn read(printed: &str) -> Option<Measured> {
-    let (_, rest) = printed.trim().split_once(": ")?;
+    let (_, rest) = printed.lines().next()?.split_once(": ")?;
     let (figures, found) = rest.split_once("; ")?;
     let mut numbers = figures
         .split(", ")
@@ -81,8 +81,7 @@ mod tests {
 
     #[test]
     fn the_figures_of_a_fleet_are_read() {
-        let printed =
-            "10000 hosts x 900, 1 threads: 0.0250 s, 0.0500 s CPU, 2048 KiB peak; 7 findings, 0 unknown\n";
+        let printed = "10000 hosts x 900, 1 threads: 0.0250 s, 0.0500 s CPU, 2048 KiB peak; 7 findings, 0 unknown\n  equal\n";
         let run = read(printed).expect("the line is well formed");
         assert_eq!(
             run.figures,

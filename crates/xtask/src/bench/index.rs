@@ -16,14 +16,26 @@ pub fn rows(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let unpacked = bench.folder.join("Packages");
     let bytes = unpacked_list()?;
     fs::write(&unpacked, &bytes).context("write the unpacked list")?;
-    let ours = own_figures(bench, &unpacked)?;
+    let program = bench_program(bench, "sources", "index")?;
+    let phase = |name: &str| {
+        let mut command = Command::new(&program);
+        command.args(["--phase", name]).args([&unpacked, &bench.folder]);
+        command
+    };
     let world = AptWorld::with(&bench.folder.join("gencaches"), &unpacked)?;
-    let mut runs = Vec::new();
+    let (mut own, mut apts) = (Vec::new(), Vec::new());
     for _ in 0..bench.repeats {
         world.forget()?;
-        runs.push(measure(&world.gencaches())?);
+        apts.push(measure(&world.gencaches())?);
+        let printed = command::output(&mut phase("build"))?;
+        let figures = printed
+            .trim()
+            .strip_prefix("build\t")
+            .context("the bench of sources printed no line `build`")?;
+        own.push(Figures::parse(figures)?);
     }
-    let theirs = Figures::median(&runs).context("no run was measured")?;
+    let ours = Figures::median(&own).context("no run was measured")?;
+    let theirs = Figures::median(&apts).context("no run was measured")?;
     let packages = bytes.lines().filter(|line| line.starts_with("Package:")).count();
     Ok(vec![Row {
         what: "parse and index one Packages file, unpacked".into(),
@@ -58,18 +70,6 @@ fn largest_list() -> Result<PathBuf> {
     largest
         .map(|entry| entry.path())
         .context("this machine has no package lists: run apt-get update")
-}
-
-/// The crate's own bench, its phase `build`: a process of its own for each round.
-fn own_figures(bench: &Bench<'_>, unpacked: &Path) -> Result<Figures> {
-    let program = bench_program(bench, "sources", "index")?;
-    let printed = command::output(Command::new(program).arg(unpacked))?;
-    let rounds: Result<Vec<Figures>> = printed
-        .lines()
-        .filter_map(|line| line.strip_prefix("build\t"))
-        .map(Figures::parse)
-        .collect();
-    Figures::median(&rounds?).context("the bench of sources printed no line `build`")
 }
 
 /// A world in which apt knows this one list and no installed package.

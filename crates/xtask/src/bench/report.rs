@@ -75,7 +75,7 @@ impl fmt::Display for Reach {
         match self {
             Self::WallRatio(limit) => write!(f, "≤ {limit} × wall"),
             Self::CpuRatio(limit) => write!(f, "≤ {limit} × CPU"),
-            Self::Wall(limit) => write!(f, "≤ {}", Seconds(*limit)),
+            Self::Wall(limit) => write!(f, "≤ {limit} s"),
             Self::PeakMib(limit) => write!(f, "≤ {limit} MiB"),
         }
     }
@@ -111,8 +111,8 @@ pub fn page(tree: &Tree, rows: &[Row], repeats: usize) -> Result<String> {
     writeln!(page, "Written by `make bench`: {}.", circumstances(tree)?)?;
     writeln!(
         page,
-        "Each figure is the median of {repeats} runs, ours and the peer's turn by turn: wall time, CPU time of all threads, peak \
-         of resident memory. A ratio is ours divided by the peer's.\n"
+        "Wall time, CPU time of all threads, peak of resident memory; medians of {repeats} runs, ours and the peer's turn by turn, where \
+         a row does not say otherwise. A ratio is ours divided by the peer's.\n"
     )?;
     page.push_str(&table(rows)?);
     Ok(page)
