@@ -182,7 +182,7 @@ impl Tree {
     /// A regular file, open for reading.
     pub fn open_file(&self, path: &str) -> Result<File, ReadError> {
         let expected = "a regular file";
-        match self.kind(path)? {
+        match self.kind_before_opening(path)? {
             Some(Kind::File) => {}
             Some(_) => {
                 return Err(ReadError::WrongKind {
@@ -208,6 +208,16 @@ impl Tree {
                 path: path.to_owned(),
                 expected,
             }),
+        }
+    }
+
+    /// A foreign tree may hold devices, which are better not opened at all. The running system's own files need no
+    /// look ahead.
+    fn kind_before_opening(&self, path: &str) -> Result<Option<Kind>, ReadError> {
+        if self.is_live() {
+            Ok(Some(Kind::File))
+        } else {
+            self.kind(path)
         }
     }
 

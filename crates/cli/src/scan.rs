@@ -5,6 +5,7 @@ pub mod assemble;
 pub mod channels;
 pub mod findings;
 pub mod refresh;
+mod side_by_side;
 pub mod simulate;
 
 use crate::args::ScanArgs;
@@ -36,11 +37,24 @@ pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>
     let host = agent::host::read(&args.root, options)
         .with_context(|| format!("read the host at {}", args.root.display()))?;
     let (store, _scratch) = open_store(args)?;
-    let channels = if args.refresh {
-        refresh::ask(&host, &store, started.at)
-    } else {
-        ask_own_lists(&host, &store, started.at)
-    };
+    let (channels, processes) = std::thread::scope(|scope| {
+        let processes = scope.spawn(|| {
+            if host.tree.is_live() {
+                Processes::read(&host.tree).ok()
+            } else {
+                None
+            }
+        });
+        let channels = if args.refresh {
+            refresh::ask(&host, &store, started.at)
+        } else {
+            ask_own_lists(&host, &store, started.at)
+        };
+        (
+            channels,
+            processes.join().expect("looking at processes does not panic"),
+        )
+    });
     let simulated = args
         .simulate
         .then(|| simulate(args, &host, &store, &channels))
@@ -49,11 +63,6 @@ pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>
         ListsOrigin::Refreshed
     } else {
         ListsOrigin::Host
-    };
-    let processes = if host.tree.is_live() {
-        Processes::read(&host.tree).ok()
-    } else {
-        None
     };
     let findings = Findings::of(&host, &channels, simulated.as_ref());
     show(&Scan {

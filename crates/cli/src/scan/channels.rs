@@ -1,6 +1,7 @@
 //! The host's channels: every configured source asked once, side by side, and the listings of those that answered in
 //! apt's order, so that offers can be looked up by package name.
 
+use super::side_by_side::side_by_side;
 use agent::host::Host;
 use domain::assess::coverage::SourceNo;
 use domain::catalog::listing::{Listing, ListingNo};
@@ -11,7 +12,6 @@ use sources::apt::answer::{Answer, ListingAnswer, NoAnswer, ReadableIndex};
 use sources::apt::keyring::Keyring;
 use sources::apt::targets::{self, Merged};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A configured source and what came of asking it.
@@ -197,35 +197,4 @@ impl<'host> Keyrings<'host> {
         parsed.insert(path.to_owned(), Arc::clone(&keyring));
         Ok(keyring)
     }
-}
-
-/// `work` done for every item on as many threads as there are cores; results in the order of the items.
-pub fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(items.len());
-    if threads <= 1 {
-        return items.iter().map(work).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
-    let take_turns = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(at) else { break };
-            let result = work(item);
-            results.lock().expect("no holder of this lock panics")[at] = Some(result);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(take_turns);
-        }
-        take_turns();
-    });
-    let results = results.into_inner().expect("no holder of this lock panics");
-    results
-        .into_iter()
-        .map(|result| result.expect("every item was taken once"))
-        .collect()
 }

@@ -3,6 +3,7 @@
 use crate::report::*;
 use crate::scan::Scan;
 use crate::scan::findings::Finding;
+use crate::scan::side_by_side::side_by_side;
 use agent::effects::reboot::{self, RebootNeed};
 use agent::effects::{self, PackageRef, ProcessView};
 use domain::assess::overlay::{KeptBackReason, Phased, State};
@@ -25,10 +26,10 @@ pub fn of(scan: &Scan<'_>) -> Vec<Update> {
             .or_default()
             .push(finding);
     }
-    let mut updates: Vec<Update> = grouped
-        .into_iter()
-        .map(|((classification, id), findings)| one_update(scan, classification, id, &findings))
-        .collect();
+    let grouped: Vec<_> = grouped.into_iter().collect();
+    let mut updates: Vec<Update> = side_by_side(&grouped, |((classification, id), findings)| {
+        one_update(scan, *classification, id.clone(), findings)
+    });
     updates.sort_by(|a, b| {
         (a.classification, &a.source, &a.source_version).cmp(&(
             b.classification,
