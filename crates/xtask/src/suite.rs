@@ -36,12 +36,15 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     let started = Instant::now();
     let counts = run_tests(tree, &options.cargo)?;
     println!(
-        "{} tests passed, {} failed, {} skipped, {} ignored, in {:.0} s",
+        "the tests took {:.0} s; {} are ignored",
+        started.elapsed().as_secs_f64(),
+        counts.ignored
+    );
+    println!(
+        "{} passed, {} failed, {} skipped",
         counts.passed.saturating_sub(counts.skipped.len()),
         counts.failed.len(),
-        counts.skipped.len(),
-        counts.ignored,
-        started.elapsed().as_secs_f64()
+        counts.skipped.len()
     );
     ensure!(counts.failed.is_empty(), "failed: {}", counts.failed.join(", "));
     let left_out = counts.skipped.len() + counts.ignored;
