@@ -13,6 +13,7 @@ use crate::place;
 use crate::report::{ListsOrigin, Report};
 use agent::effects::processes::Processes;
 use agent::host::{Host, ReadOptions};
+use agent::tree::Tree;
 use anyhow::Context;
 use channels::Channels;
 use content::Store;
@@ -29,7 +30,10 @@ use std::time::{Duration, Instant};
 /// Runs the scan and hands everything found to `show`.
 pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let started = Started::now();
-    let options = if args.root == Path::new("/") {
+    let is_live = args.root == Path::new("/");
+    // Looking at every process takes as long as reading the host and its lists, so it goes on meanwhile.
+    let processes = is_live.then(|| std::thread::spawn(running_processes));
+    let options = if is_live {
         ReadOptions::for_environment(crate::variable)
     } else {
         ReadOptions::default()
@@ -37,24 +41,11 @@ pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>
     let host = agent::host::read(&args.root, options)
         .with_context(|| format!("read the host at {}", args.root.display()))?;
     let (store, _scratch) = open_store(args)?;
-    let (channels, processes) = std::thread::scope(|scope| {
-        let processes = scope.spawn(|| {
-            if host.tree.is_live() {
-                Processes::read(&host.tree).ok()
-            } else {
-                None
-            }
-        });
-        let channels = if args.refresh {
-            refresh::ask(&host, &store, started.at)
-        } else {
-            ask_own_lists(&host, &store, started.at)
-        };
-        (
-            channels,
-            processes.join().expect("looking at processes does not panic"),
-        )
-    });
+    let channels = if args.refresh {
+        refresh::ask(&host, &store, started.at)
+    } else {
+        ask_own_lists(&host, &store, started.at)
+    };
     let simulated = args
         .simulate
         .then(|| simulate(args, &host, &store, &channels))
@@ -65,6 +56,7 @@ pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>
         ListsOrigin::Host
     };
     let findings = Findings::of(&host, &channels, simulated.as_ref());
+    let processes = processes.and_then(|thread| thread.join().expect("looking at processes does not panic"));
     show(&Scan {
         host: &host,
         channels: &channels,
@@ -75,6 +67,11 @@ pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>
         root: &args.root,
         started,
     })
+}
+
+/// The processes of the running system; nothing where they cannot be listed.
+fn running_processes() -> Option<Processes> {
+    Processes::read(&Tree::open(Path::new("/")).ok()?).ok()
 }
 
 /// A finished scan.
