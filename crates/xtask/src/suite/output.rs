@@ -53,8 +53,8 @@ impl Reader {
             Place::Results => self.result(line),
             Place::Successes => {
                 if let Some(why) = line.strip_prefix(SKIPPED) {
-                    println!("{line}");
                     self.counts.skipped.push(why.into());
+                    return Show::Yes;
                 }
                 Show::No
             }
@@ -156,6 +156,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
             .collect();
         assert!(shown.contains(&"thread 'b::breaks' panicked"), "{shown:?}");
         assert!(!shown.contains(&"some noise"), "{shown:?}");
+        assert!(shown.contains(&"skipped: root is needed for chroot"), "{shown:?}");
         assert!(shown.contains(&"test b::breaks ... FAILED"), "{shown:?}");
     }
 }
