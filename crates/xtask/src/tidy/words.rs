@@ -67,10 +67,14 @@ fn stands_in(line: &str, word: &str) -> bool {
     })
 }
 
-/// The folder that the checkout stands in, with a slash at its end; nothing where that is the root itself.
+/// The folder that the checkout stands in, with a slash at its end; nothing where that is a folder that every machine
+/// has, which says nothing about this one.
 fn place_of(root: &Path) -> Option<String> {
+    const EVERYWHERE: [&str; 8] = [
+        "/", "/home", "/opt", "/root", "/srv", "/tmp", "/usr/src", "/var/tmp",
+    ];
     let parent = root.parent()?.to_str()?;
-    (parent != "/").then(|| format!("{parent}/"))
+    (!EVERYWHERE.contains(&parent)).then(|| format!("{parent}/"))
 }
 
 /// Host names of the sources that this machine is configured to use, documentation names (RFC 2606), addresses and

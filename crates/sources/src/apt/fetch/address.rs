@@ -1,5 +1,6 @@
 //! Addresses of files as sources.list(5) allows them, and where a redirect leads.
 
+use domain::host::address::without_login;
 use std::fmt;
 
 /// An address that can be fetched from.
@@ -131,12 +132,16 @@ impl HttpAddress {
             return Err("it has no usable host");
         }
         let slash = if path.starts_with('/') { "" } else { "/" };
-        Ok(Self {
+        let address = Self {
             scheme,
             login,
             authority: authority.to_ascii_lowercase(),
             path: format!("{slash}{path}"),
-        })
+        };
+        match address.host().is_empty() {
+            true => Err("it has no usable host"),
+            false => Ok(address),
+        }
     }
 
     /// Host without port.
@@ -204,17 +209,7 @@ impl fmt::Display for Address {
 
 /// An address as it may be shown: without login, 200 characters at most.
 pub fn shown(uri: &str) -> String {
-    let without_login = match uri.split_once("//") {
-        Some((scheme, rest)) => {
-            let end = rest.find('/').unwrap_or(rest.len());
-            let host = rest[..end]
-                .rsplit_once('@')
-                .map_or(0, |(login, _)| login.len() + 1);
-            format!("{scheme}//{}", &rest[host..])
-        }
-        None => uri.to_owned(),
-    };
-    without_login.chars().take(200).collect()
+    without_login(uri).chars().take(200).collect()
 }
 
 fn parse_login(login: &str) -> Result<(String, String), &'static str> {
@@ -296,6 +291,8 @@ mod tests {
             "/a\nb",
             "http://",
             "http:///x",
+            "http://:/x",
+            "http://:80/x",
         ] {
             assert_eq!(base.join(location), None, "{location:?}");
         }
