@@ -1,6 +1,7 @@
 //! What people and scripts see: texts, exit codes, hostile names.
 
 use crate::world::World;
+use testkit::archive::package::Package;
 
 #[test]
 fn exit_codes_are_those_that_the_help_promises() {
@@ -147,4 +148,33 @@ fn a_cache_that_cannot_be_written_is_named_and_one_that_was_damaged_is_made_anew
     let ran = crate::world::scan_at(&world.host(), std::path::Path::new("/proc/nothing"), &[]);
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("/proc/nothing"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_apt_would_keep_back_is_said_in_apts_word() {
+    let world = World::new();
+    let plain = Package::new("plain", "2.0-2").depends("helper");
+    world.publish_main(&[plain, Package::new("helper", "1")]);
+    world.fetch_as_apt();
+    for options in [&[][..], &["--refresh"]] {
+        let plain = |options: &[&str]| {
+            let json = world.json(options);
+            let packages = json["updates"].as_array().unwrap().iter();
+            let mut packages = packages.flat_map(|update| update["packages"].as_array().unwrap().clone());
+            packages.find(|package| package["name"] == "plain").unwrap()
+        };
+        let unasked = plain(options);
+        assert_eq!(
+            (&unasked["state"], &unasked["kept_back"]),
+            (&"missing".into(), &serde_json::Value::Null)
+        );
+        let asked = plain(&[options, &["--simulate"]].concat());
+        assert_eq!(
+            (&asked["state"], &asked["kept_back"]),
+            (&"kept_back".into(), &true.into())
+        );
+        assert!(asked["reason"].as_str().unwrap().contains("helper"), "{asked}");
+    }
+    let shown = world.scan(&["--simulate"]).stdout;
+    assert!(shown.contains("kept back: plain (needs new packages"), "{shown}");
 }
