@@ -4,10 +4,13 @@
 use crate::tree::{Kind, ReadError, Tree, join};
 
 /// Paths of the files in `folder` that apt reads, in its order. `extensions` may hold the empty one for names
-/// without a dot.
+/// without a dot. Links that lead nowhere are among them: apt passes over them, but what an image links to may only
+/// not be mounted now, and reading it says so.
 pub(crate) fn files(tree: &Tree, folder: &str, extensions: &[&str]) -> Result<Vec<String>, ReadError> {
     let entries = tree.entries(folder)?;
-    let named = entries.into_iter().filter(|entry| entry.kind == Some(Kind::File));
+    let named = entries
+        .into_iter()
+        .filter(|entry| matches!(entry.kind, Some(Kind::File) | None));
     let mut files: Vec<String> = named
         .filter(|entry| is_accepted(&entry.name, extensions))
         .map(|entry| join(folder, &entry.name))

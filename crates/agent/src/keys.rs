@@ -80,6 +80,8 @@ impl HostKeys {
         for path in files {
             match tree.read(&path, FILE_BYTES) {
                 Ok(bytes) if bytes.is_empty() => {}
+                // A link to a keyring that was removed: the sources that it was for say so.
+                Err(error) if error.is_not_found() => {}
                 Ok(bytes) => common.push(KeyFile {
                     path,
                     bytes: bytes.into(),

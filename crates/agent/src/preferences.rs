@@ -54,6 +54,7 @@ pub fn read(tree: &Tree, conf: &AptConf, source_version: SourceVersionPins) -> (
     let mut files = Vec::new();
     match tree.kind(&main) {
         Ok(Some(Kind::File)) => files.push(main),
+        Ok(None) if tree.is_broken_link(&main) => files.push(main),
         Ok(_) => {}
         Err(error) => problems.push(Problem::new(&main, 0, Effect::Skipped, chain(&error))),
     }
@@ -70,7 +71,7 @@ pub fn read(tree: &Tree, conf: &AptConf, source_version: SourceVersionPins) -> (
                 pins.extend(more_pins);
                 problems.extend(more_problems);
             }
-            Err(error) => problems.push(Problem::new(&file, 0, Effect::AptRefuses, chain(&error))),
+            Err(error) => problems.push(Problem::unreadable(&file, &error)),
         }
     }
     (pins, problems)

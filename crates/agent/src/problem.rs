@@ -1,5 +1,6 @@
 //! What is wrong with a host's own configuration, said so that a person can repair it.
 
+use crate::tree::ReadError;
 use std::fmt;
 
 /// A fault in a file of the host. The rest of that file was used all the same.
@@ -38,6 +39,15 @@ impl Problem {
 }
 
 impl Problem {
+    /// A file of the configuration that cannot be read. apt passes over a link that leads nowhere; all else stops it.
+    pub(crate) fn unreadable(file: &str, error: &ReadError) -> Self {
+        if error.is_not_found() {
+            let what = "it is a link to something that is not there; mount or restore it, or remove the link";
+            return Self::new(file, 0, Effect::Skipped, what);
+        }
+        Self::new(file, 0, Effect::AptRefuses, chain(error))
+    }
+
     /// What is wrong and what follows from it, without the place.
     pub fn sentence(&self) -> String {
         let follows = match self.effect {

@@ -77,7 +77,7 @@ pub fn read(tree: &Tree, conf: &AptConf, architectures: &Architectures) -> (Vec<
         let bytes = match tree.read(&file, FILE_BYTES) {
             Ok(bytes) => bytes,
             Err(error) => {
-                problems.push(Problem::new(&file, 0, Effect::AptRefuses, chain(&error)));
+                problems.push(Problem::unreadable(&file, &error));
                 continue;
             }
         };
@@ -133,6 +133,7 @@ fn files(tree: &Tree, conf: &AptConf, problems: &mut Vec<Problem>) -> Vec<String
     let mut missing = Vec::new();
     match tree.kind(&main) {
         Ok(Some(Kind::File)) => files.push(main),
+        Ok(None) if tree.is_broken_link(&main) => files.push(main),
         Ok(_) => missing.push(main),
         Err(error) => problems.push(Problem::new(&main, 0, Effect::Skipped, chain(&error))),
     }

@@ -127,9 +127,15 @@ impl Tree {
             path: root.to_owned(),
             source,
         };
-        let path = root.canonicalize().map_err(fail)?;
         let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root_fd = rustix::fs::open(&path, folder, Mode::empty()).map_err(|errno| fail(errno.into()))?;
+        let open =
+            |path: &Path| rustix::fs::open(path, folder, Mode::empty()).map_err(|errno| fail(errno.into()));
+        let root_fd = open(root)?;
+        let mut path = root.canonicalize().map_err(fail)?;
+        // The text of `/proc/PID/root` says `/` for a container too; where it leads is for the kernel to say.
+        if !is_same(&root_fd, &open(&path)?).map_err(|errno| fail(errno.into()))? {
+            path = std::path::absolute(root).map_err(fail)?;
+        }
         let way = if path == Path::new("/") {
             Way::Live
         } else if openat2(root_fd.as_fd(), OsStr::new("."), folder).is_ok() {
@@ -219,6 +225,15 @@ impl Tree {
         } else {
             self.kind(path)
         }
+    }
+
+    /// Whether `path` is a link that leads nowhere: what it should lead to may lie on another disk.
+    pub fn is_broken_link(&self, path: &str) -> bool {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let folder = if folder.is_empty() { "/" } else { folder };
+        let is_it = |entry: &Entry| entry.name == name && entry.kind.is_none();
+        self.entries(folder)
+            .is_ok_and(|entries| entries.iter().any(is_it))
     }
 
     /// What stands at `path`, links followed; `None` if nothing does.
@@ -413,6 +428,12 @@ fn openat2(root: BorrowedFd<'_>, path: &OsStr, flags: OFlags) -> Result<OwnedFd,
             result => return result,
         }
     }
+}
+
+/// Whether both are the same folder.
+fn is_same(one: &OwnedFd, other: &OwnedFd) -> Result<bool, Errno> {
+    let identity = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+    Ok(identity(one)? == identity(other)?)
 }
 
 fn kind_of(fd: BorrowedFd<'_>) -> Result<Kind, Errno> {

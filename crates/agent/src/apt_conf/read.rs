@@ -92,7 +92,7 @@ pub fn read(tree: &Tree, options: &ConfOptions) -> (AptConf, Vec<Problem>) {
         reader.folder(&mut conf, &parts);
     }
     let main = conf.file("Dir::Etc::main");
-    if !matches!(tree.kind(&main), Ok(None | Some(Kind::Folder))) {
+    if !matches!(tree.kind(&main), Ok(None | Some(Kind::Folder))) || tree.is_broken_link(&main) {
         reader.file(&mut conf, &main);
     }
     for (name, value) in &options.overrides {
@@ -167,6 +167,9 @@ impl Reader<'_> {
     }
 
     fn unreadable(&mut self, path: &str, error: &ReadError) {
+        if self.tree.is_broken_link(path) {
+            return self.problems.push(Problem::unreadable(path, error));
+        }
         self.problems.push(Problem::new(
             path,
             0,
