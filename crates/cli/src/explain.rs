@@ -4,6 +4,7 @@ use crate::scan::Scan;
 use crate::scan::simulate;
 use crate::text::{self, Style, shown};
 use domain::assess::explain::{Explanation, Question, explain};
+use domain::host::address::without_login;
 use domain::host::inventory::InstalledPackage;
 use std::collections::BTreeSet;
 
@@ -137,7 +138,7 @@ fn vouchers(
         });
         out.push_str(&format!(
             "  {} {}{date}{signer}\n",
-            shown(&first.uri),
+            shown(&without_login(&first.uri)),
             shown(&first.suite)
         ));
     }
@@ -147,7 +148,7 @@ fn vouchers(
             let warning = style.warn("not asked:");
             out.push_str(&format!(
                 "  {warning} {} {}: {}\n",
-                shown(&first.uri),
+                shown(&without_login(&first.uri)),
                 shown(&first.suite),
                 shown(&text::chain(why))
             ));

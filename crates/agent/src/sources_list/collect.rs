@@ -4,7 +4,7 @@
 use super::options::Options;
 use super::{Context, ENTRIES, Entry};
 use crate::problem::{Effect, Problem};
-use domain::host::address::{list_file_name, release_uri};
+use domain::host::address::{list_file_name, release_uri, without_login};
 use domain::host::channels::{ByHash, SignedBy, Stanza, Trust};
 use std::collections::{HashMap, HashSet};
 
@@ -73,7 +73,8 @@ impl Collector {
         if let Err(option) = release.agree(said, &mut report) {
             let what = format!(
                 "{option} of {} {} differs from what an earlier entry says; make them alike",
-                entry.uri, entry.suite
+                without_login(&entry.uri),
+                entry.suite
             );
             return report(Effect::AptRefuses, what);
         }
@@ -82,7 +83,8 @@ impl Collector {
             Ok(_) if !entry.options.wants_packages(context) => {
                 let what = format!(
                     "{} {}: apt fetches no package index for it",
-                    entry.uri, entry.suite
+                    without_login(&entry.uri),
+                    entry.suite
                 );
                 report(Effect::Noted, what);
             }

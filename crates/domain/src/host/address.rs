@@ -31,6 +31,18 @@ pub fn site(uri: &str) -> String {
     Uri::parse(uri).host
 }
 
+/// The address as it may be shown: without a login.
+pub fn without_login(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("//") else {
+        return uri.to_owned();
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let host = rest[..end]
+        .rsplit_once('@')
+        .map_or(0, |(login, _)| login.len() + 1);
+    format!("{scheme}//{}", &rest[host..])
+}
+
 /// The address below which a source's release file and indexes are: `http://deb.example/debian/dists/bookworm/`, or
 /// for a flat repository the folder itself. What an address may not hold is percent-encoded as apt does.
 pub fn release_uri(uri: &str, suite: &str) -> String {

@@ -4,6 +4,7 @@ use crate::report::*;
 use crate::scan::channels::Asked;
 use crate::text;
 use domain::assess::coverage::{self, Coverage, Hole, SourceNo, SourceReport, Unanswered};
+use domain::host::address::without_login;
 use jiff::Timestamp;
 use sources::apt::answer::{Answer, ListingAnswer};
 use sources::apt::freshness::Freshness;
@@ -17,7 +18,7 @@ pub fn source(asked: &Asked<'_>) -> Source {
         .iter()
         .flat_map(|stanza| stanza.components.iter().cloned());
     let mut source = Source {
-        uri: first.uri.clone(),
+        uri: without_login(&first.uri),
         suite: first.suite.clone(),
         components: components.collect(),
         configured_in: asked
