@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use sources::apt::answer::{Answer, NoAnswer};
 use sources::apt::decompress::{self, Compression, OutputLimits};
 use sources::apt::fetch::FetchConfig;
+use sources::apt::fetch::local::LocalFiles;
 use sources::apt::fetch::proxy::{HostProxy, Proxies};
 use sources::apt::freshness::{FreshnessRules, freshness};
 use sources::apt::keyring::Keyring;
@@ -19,6 +20,7 @@ use sources::apt::targets::{self, Merged};
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Syncs every source of the host and asks what came of it. A source that cannot be reached now answers by the
 /// snapshot that was adopted last, and says so.
@@ -99,6 +101,7 @@ impl Question<'_> {
             &FreshnessRules::new(self.source.stanzas[0], &settings),
             self.now,
         );
+        let doubt = doubt.or_else(|| Answer::doubt_of_suite(self.source, facts));
         let answer = Answer::of_snapshot(self.store, snapshot, self.keyring, freshness);
         Ok(Answer { doubt, ..answer })
     }
@@ -106,6 +109,16 @@ impl Question<'_> {
     fn current(&self) -> Result<Option<sources::apt::snapshot::Snapshot>, NoAnswer> {
         sync::current(self.store, self.source, self.keyring, self.now)
             .map_err(|why| NoAnswer::NotFetched(crate::text::chain(&why)))
+    }
+}
+
+/// Opens files of the host, never any outside its tree.
+fn inside(host: &Host) -> impl Fn(&str) -> io::Result<Option<File>> + Send + Sync + 'static {
+    let tree = Arc::clone(&host.tree);
+    move |path| match tree.open_file(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(io::Error::other(error)),
     }
 }
 
@@ -152,10 +165,8 @@ fn fetch_config(host: &Host) -> FetchConfig {
                 .map(str::to_owned)
                 .collect(),
         },
-        authorities: conf
-            .text("Acquire::https::CaInfo")
-            .map(|path| host.tree.outside(path)),
-        root: host.tree.path().to_owned(),
+        authorities: conf.text("Acquire::https::CaInfo").map(str::to_owned),
+        files: LocalFiles::opened_by(inside(host)),
         ..FetchConfig::default()
     }
 }

@@ -9,8 +9,9 @@ use super::keyring::KeyringError;
 use super::openpgp::{GoodSignature, Refusal};
 use super::release::{Release, ReleaseError};
 use super::snapshot::{Published, Snapshot, SnapshotIndex};
-use super::targets::{Target, Unlisted, WhyUnlisted};
+use super::targets::{Merged, Target, Unlisted, WhyUnlisted};
 use content::{Mapped, Store, StoreError};
+use domain::catalog::release::ReleaseFacts;
 use domain::digest::Sha256Digest;
 use std::io;
 use std::path::PathBuf;
@@ -28,13 +29,24 @@ pub struct Answer {
     pub keys: Vec<String>,
     /// Whether it is still what the vendor vouches for.
     pub freshness: Freshness,
-    /// Why newer things may have been published than these, besides freshness: a sync that failed.
+    /// Why newer things may have been published than these, besides freshness: a sync that failed, another suite
+    /// than the one configured.
     pub doubt: Option<String>,
     /// The package indexes that the host uses of it, in apt's order.
     pub listings: Vec<ListingAnswer>,
 }
 
 impl Answer {
+    /// The doubt about a release that is another suite than the one configured.
+    pub fn doubt_of_suite(source: &Merged<'_>, release: &ReleaseFacts) -> Option<String> {
+        let is = source.other_suite(release)?;
+        Some(format!(
+            "it calls itself {is} and not {}: the mirror may serve the wrong suite; if it is the right one, name it so \
+             in the stanza",
+            source.stanzas[0].suite
+        ))
+    }
+
     /// What a snapshot of the store answers.
     pub fn of_snapshot(store: &Store, snapshot: Snapshot, keyring: &Keyring, freshness: Freshness) -> Self {
         let listing = |index: SnapshotIndex| {

@@ -1,18 +1,19 @@
 //! Getting files of an archive onto this computer, within limits: size, rate, time, redirects, headers. What arrives is
 //! not believed here; the caller knows its digest or verifies its signature. Addresses are in [`address`], HTTP in
-//! `http`, this computer's own files in `local`, pace and deadline in `pace`, proxies in [`proxy`], what is done with
+//! `http`, local files in [`local`], pace and deadline in `pace`, proxies in [`proxy`], what is done with
 //! an answer in `transfer`.
 
 pub mod address;
 mod forward;
 mod http;
-mod local;
+pub mod local;
 mod pace;
 pub mod proxy;
 mod transfer;
 
 use address::AddressError;
 use content::InsertError;
+use local::LocalFiles;
 use proxy::{BadProxy, Proxies};
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -63,11 +64,11 @@ pub struct FetchConfig {
     pub limits: FetchLimits,
     /// Which proxy for which address.
     pub proxies: Proxies,
-    /// Certificate authorities in PEM (`Acquire::https::CaInfo`); absent means the computer's own bundle, and where it
+    /// A local file of certificate authorities in PEM (`Acquire::https::CaInfo`); absent means the computer's own bundle, and where it
     /// has none, Mozilla's.
-    pub authorities: Option<PathBuf>,
-    /// The tree in which `file:` and `copy:` addresses lie; `/` for this computer.
-    pub root: PathBuf,
+    pub authorities: Option<String>,
+    /// Where `file:` and `copy:` addresses and `authorities` lie.
+    pub files: LocalFiles,
     /// `User-Agent`.
     pub user_agent: String,
 }
@@ -78,7 +79,7 @@ impl Default for FetchConfig {
             limits: FetchLimits::default(),
             proxies: Proxies::default(),
             authorities: None,
-            root: PathBuf::from("/"),
+            files: LocalFiles::default(),
             user_agent: concat!("patchyard/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }

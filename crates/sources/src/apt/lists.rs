@@ -120,13 +120,14 @@ impl<'a> HostLists<'a> {
         let unlisted = targets::unlisted(source, release.facts(), is_listed);
         listings.extend(unlisted.into_iter().filter_map(ListingAnswer::of_unlisted));
         let signatures = verified.signatures().to_vec();
+        let doubt = Answer::doubt_of_suite(source, release.facts());
         Ok(Answer {
             release,
             signatures,
             release_digest,
             keys: keyring.fingerprints(),
             freshness,
-            doubt: None,
+            doubt,
             listings,
         })
     }

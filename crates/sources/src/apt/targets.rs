@@ -54,6 +54,26 @@ impl Merged<'_> {
     }
 }
 
+impl Merged<'_> {
+    /// What a release calls itself, if that is not the suite that is configured (apt's `metaIndex::CheckDist`, which
+    /// warns). A mirror that serves one well-signed suite in another's place hides what the other has. A flat
+    /// repository has no suite to compare.
+    pub fn other_suite(&self, release: &ReleaseFacts) -> Option<String> {
+        let stanza = self.stanzas[0];
+        let names: Vec<&String> = [&release.suite, &release.codename]
+            .into_iter()
+            .flatten()
+            .collect();
+        let asked = stanza
+            .suite
+            .rsplit_once('/')
+            .map_or(stanza.suite.as_str(), |(before, _)| before);
+        let is_asked = |name: &&String| ***name == stanza.suite || ***name == *asked;
+        let is_other = !stanza.is_flat() && !names.is_empty() && !names.iter().any(is_asked);
+        is_other.then(|| names[0].clone())
+    }
+}
+
 /// Groups stanzas by source (address and suite), in apt's order: a source stands where its first stanza stands.
 pub fn merge(stanzas: &[Stanza]) -> Vec<Merged<'_>> {
     let mut sources: Vec<Merged<'_>> = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::address::{Address, HttpAddress, Scheme, shown};
 use super::forward::ForwardTo;
+use super::local::LocalFiles;
 use super::pace::{self, Failing};
 use super::proxy::BadProxy;
 use super::{FetchConfig, FetchError, FetchLimits, Question, Reply, Validators};
@@ -24,6 +25,8 @@ const BUNDLES: [&str; 3] = [
     "/etc/ssl/cert.pem",
 ];
 
+/// The largest file of certificate authorities: Mozilla's has 220 kB.
+const MAX_AUTHORITIES_BYTES: u64 = 16 << 20;
 /// The longest validator that is kept.
 const MAX_VALIDATOR_BYTES: usize = 200;
 
@@ -160,9 +163,9 @@ impl Client {
             return Ok(agent.clone());
         }
         let roots = match &config.authorities {
-            Some(path) => read_authorities(path)?,
-            None => match BUNDLES.iter().map(Path::new).find(|path| path.is_file()) {
-                Some(path) => read_authorities(path)?,
+            Some(path) => read_authorities(&config.files, path)?,
+            None => match BUNDLES.iter().find(|path| Path::new(path).is_file()) {
+                Some(path) => read_authorities(&LocalFiles::default(), path)?,
                 None => RootCerts::WebPki,
             },
         };
@@ -191,12 +194,12 @@ fn agent(config: &FetchConfig, roots: Option<RootCerts>) -> Agent {
 }
 
 /// The certificates of a PEM file; what else stands in it is passed over.
-fn read_authorities(path: &Path) -> Result<RootCerts, FetchError> {
+fn read_authorities(files: &LocalFiles, path: &str) -> Result<RootCerts, FetchError> {
     let failed = |cause| FetchError::Authorities {
-        path: path.to_owned(),
+        path: path.into(),
         cause,
     };
-    let pem = std::fs::read(path).map_err(failed)?;
+    let pem = files.read(path, MAX_AUTHORITIES_BYTES).map_err(failed)?;
     let certificates: Vec<_> = ureq::tls::parse_pem(&pem)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),

@@ -168,7 +168,7 @@ impl Fetcher {
         fetch: impl Fn(&Address) -> Result<T, FetchError>,
     ) -> Result<T, FetchError> {
         let addresses = match Address::parse(uri)? {
-            Address::MirrorList { list, path } => local::mirrors(&self.config.root, &list, &path)?,
+            Address::MirrorList { list, path } => local::mirrors(&self.config.files, &list, &path)?,
             address => vec![address],
         };
         let (last, others) = addresses.split_last().expect("a list of mirrors is never empty");
@@ -183,7 +183,7 @@ impl Fetcher {
     fn ask(&self, address: &Address, question: Question<'_>) -> Result<Reply, FetchError> {
         match address {
             Address::Http(http) => self.client.ask(http, question, &self.config, self.deadline),
-            Address::Local { path } => local::ask(&self.config.root, path, question),
+            Address::Local { path } => local::ask(&self.config.files, path, question),
             Address::MirrorList { .. } => unreachable!("a list of mirrors was resolved before"),
         }
     }

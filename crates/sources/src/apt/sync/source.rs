@@ -32,7 +32,8 @@ fn try_sync(
 ) -> Result<Outcome, SyncError> {
     check_config(&request.source)?;
     let _lock = lock(context, &request.source)?;
-    let prior = SourceState::load(context.store, &request.source, Standing::Adopted)?;
+    let prior = SourceState::load(context.store, &request.source, Standing::Adopted)?
+        .filter(|prior| is_vouched(context, request, prior));
     let base = request.source.release_uri();
     let is_whole = |prior: &SourceState| is_usable(context, request, prior);
     let ask = match prior.as_ref().is_some_and(is_whole) {
@@ -78,6 +79,16 @@ fn check_config(source: &Merged<'_>) -> Result<(), SyncError> {
 fn lock(context: &Context<'_>, source: &Merged<'_>) -> Result<Lock, SyncError> {
     let name = format!("apt-{}", state::key(source));
     lock::patiently(|| context.store.try_lock(&name))?.ok_or(SyncError::Busy)
+}
+
+/// Whether today's keys still vouch for what is known. Another root may have adopted something under the same address
+/// with keys of its own: that is nothing to compare with, or it could make every release of the real vendor look old.
+fn is_vouched(context: &Context<'_>, request: &SourceRequest<'_>, prior: &SourceState) -> bool {
+    prior.keys == request.keyring.digest()
+        || !matches!(
+            current::current(context.store, &request.source, request.keyring, context.now),
+            Err(SyncError::Refused(_))
+        )
 }
 
 /// Whether nothing but a new release file would make a sync necessary: same keys, same choice, all files here.
@@ -135,7 +146,11 @@ fn take(
     let is_listed = |path: &str| new.release.file(path).is_some();
     let unlisted = unlisted(source, facts, is_listed);
     notes.extend(unlisted.iter().cloned().map(Note::Unlisted));
-    notes.extend(other_suite(source, &new));
+    notes.extend(
+        source
+            .other_suite(new.release.facts())
+            .map(|is| Note::OtherSuite { is }),
+    );
     let indexes = merged_targets(source, facts, is_listed)
         .into_iter()
         .map(|target| index::ready(context, request, base, &new, target, notes))
@@ -171,17 +186,6 @@ fn take(
             Ok(Outcome::Adopted(snapshot))
         }
     }
-}
-
-/// apt's warning about a release that is not the suite that was asked for. A flat repository has no suite to compare.
-fn other_suite(source: &Merged<'_>, new: &NewRelease) -> Option<Note> {
-    let stanza = source.stanzas[0];
-    let facts = new.release.facts();
-    let names: Vec<&String> = [&facts.suite, &facts.codename].into_iter().flatten().collect();
-    let asked = stanza.suite.trim_end_matches("/updates");
-    let is_asked = |name: &&String| ***name == stanza.suite || ***name == *asked;
-    let is_other = !stanza.is_flat() && !names.is_empty() && !names.iter().any(is_asked);
-    is_other.then(|| Note::OtherSuite { is: names[0].clone() })
 }
 
 fn whole_seconds(moment: Timestamp) -> Timestamp {
