@@ -22,13 +22,6 @@ fn main() -> ExitCode {
     match scan_command(&args) {
         Ok(code) => code,
         Err(error) => {
-            // The reader of a pipe may leave early (`| head`): that is no failure of the scan.
-            if error
-                .downcast_ref::<io::Error>()
-                .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-            {
-                return ExitCode::SUCCESS;
-            }
             let chain: Vec<String> = error
                 .chain()
                 .map(|cause| text::shown(&cause.to_string()).into_owned())
@@ -54,8 +47,11 @@ fn scan_command(args: &ScanArgs) -> anyhow::Result<ExitCode> {
             None => people::render(&report, shown, style),
         };
         let mut stdout = io::stdout().lock();
-        stdout.write_all(output.as_bytes())?;
-        stdout.flush()?;
+        match stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()) {
+            // The reader of a pipe may leave early (`| head`): that is no failure of the scan, and no finding less.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
         Ok(ExitCode::from(exit_code(&report, args.fail_on)))
     })
 }

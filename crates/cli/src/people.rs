@@ -1,7 +1,8 @@
 //! A report as a person reads it in a terminal: what is the matter, what first, what could not be said.
 
 use crate::report::{
-    Classification, Package, PackageState, Reboot, Report, Source, SourceState, Standing, System, Update,
+    Classification, Package, PackageState, ProblemEffect, Reboot, Report, Source, SourceState, Standing,
+    System, Update,
 };
 use crate::text::{Style, age, counted, grouped, shown};
 use std::collections::BTreeMap;
@@ -94,6 +95,9 @@ fn summary(out: &mut String, report: &Report, which: Shown, style: Style) {
         (Standing::Unknown, 0) if counts.held + counts.phased == 0 => {
             style.warn("no missing update is known, but not everything could be assessed")
         }
+        (Standing::Unknown, 0) => style.warn(
+            "no missing update is known but those set aside below, and not everything could be assessed",
+        ),
         (_, 0) => "no update is missing but those set aside below".to_owned(),
         (_, updates) => {
             let security = match counts.security_updates {
@@ -307,7 +311,11 @@ fn updaters(out: &mut String, report: &Report) {
 
 fn problems(out: &mut String, report: &Report, style: Style) {
     for problem in &report.problems {
-        let mut text = format!("  {} ", style.warn("note:"));
+        let label = match problem.effect {
+            ProblemEffect::NotAssessed => "NOT ASSESSED:",
+            ProblemEffect::Noted => "note:",
+        };
+        let mut text = format!("  {} ", style.warn(label));
         if let Some(file) = &problem.file {
             text.push_str(&shown(file));
             if let Some(number) = problem.line {

@@ -354,4 +354,16 @@ pub struct Problem {
     pub line: Option<u32>,
     /// What is wrong and what to do.
     pub what: String,
+    /// What follows from it.
+    pub effect: ProblemEffect,
+}
+
+/// What follows from a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemEffect {
+    /// Worth knowing.
+    Noted,
+    /// Something was left out, so that the answer may be another: the standing is unknown.
+    NotAssessed,
 }

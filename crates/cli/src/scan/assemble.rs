@@ -152,6 +152,10 @@ fn problems(scan: &Scan<'_>) -> Vec<Problem> {
         file: Some(problem.file.clone()),
         line: (problem.line > 0).then_some(problem.line),
         what: problem.sentence(),
+        effect: match problem.effect {
+            Effect::Noted => ProblemEffect::Noted,
+            Effect::Skipped | Effect::AptRefuses => ProblemEffect::NotAssessed,
+        },
     });
     let weakened = scan.host.channel_config.stanzas.iter().filter(|stanza| stanza.weakened).map(|stanza| Problem {
         file: Some(stanza.file.clone()),
@@ -159,11 +163,13 @@ fn problems(scan: &Scan<'_>) -> Vec<Problem> {
         what: "an option here tells apt to accept what is not signed well (allow-insecure, allow-weak ...); Patchyard \
                does not obey it"
             .to_owned(),
+        effect: ProblemEffect::Noted,
     });
     let of_policy = scan.findings.policy.problems().iter().map(|problem| Problem {
         file: None,
         line: None,
         what: problem.to_string(),
+        effect: ProblemEffect::NotAssessed,
     });
     of_host.chain(weakened).chain(of_policy).collect()
 }

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, and says why"
 )]
 
+mod attacks;
 mod chance;
 mod generated;
 mod holes;

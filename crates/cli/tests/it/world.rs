@@ -68,6 +68,10 @@ impl World {
         self.folder.path().join("host")
     }
 
+    pub fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
     pub fn served(&self) -> PathBuf {
         self.folder.path().join("served")
     }
@@ -127,7 +131,7 @@ impl World {
 
     /// Runs `patchyard scan` over the host.
     pub fn scan(&self, options: &[&str]) -> Ran {
-        scan_at(&self.host(), &self.folder.path().join("cache"), options)
+        scan_at(&self.host(), &self.cache(), options)
     }
 
     /// The result as JSON.
