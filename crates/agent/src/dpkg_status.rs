@@ -85,7 +85,14 @@ pub fn parse(path: &str, bytes: &[u8]) -> Result<(Inventory, Vec<Problem>), Stat
     while let Some(stanza) = scanner.next_stanza() {
         match stanza {
             Ok(fields) => match package(fields) {
-                Ok(Some(package)) => packages.push(package),
+                Ok(Some(package)) => {
+                    if package.state == PackageState::HalfInstalled
+                        || package.reinstall_required == ReinstallRequired::Yes
+                    {
+                        problems.doubt(fields[0].line, half_there(&package));
+                    }
+                    packages.push(package);
+                }
                 Ok(None) => remembered += 1,
                 Err(error) => {
                     let name = value_of(fields, "Package")
@@ -153,11 +160,19 @@ fn interruption(tree: &Tree, status: &str) -> Option<Problem> {
     let count = entries.iter().filter(|entry| is_journal(&entry.name)).count();
     let what = "dpkg was interrupted or is at work: the status may be behind; if no package manager runs, repair \
                 it with: dpkg --configure -a";
-    (count > 0).then(|| Problem::new(&updates, 0, Effect::Noted, what))
+    (count > 0).then(|| Problem::new(&updates, 0, Effect::Doubted, what))
 }
 
 fn beside(status: &str, name: &str) -> String {
     join(status.rsplit_once('/').map_or("", |(folder, _)| folder), name)
+}
+
+fn half_there(package: &InstalledPackage) -> String {
+    format!(
+        "{} is only half installed: its files may be of another version than {}; install it again with: \
+         apt-get install --reinstall {}",
+        package.name, package.version, package.name
+    )
 }
 
 /// Problems with a cap, so that a file of nothing but damage costs no memory.
@@ -168,10 +183,19 @@ struct Problems<'path> {
 }
 
 impl Problems<'_> {
+    /// A package that was left out.
     fn add(&mut self, line: u32, what: String) {
+        self.push(line, Effect::Skipped, what);
+    }
+
+    /// A package that counts and may not be what it says.
+    fn doubt(&mut self, line: u32, what: String) {
+        self.push(line, Effect::Doubted, what);
+    }
+
+    fn push(&mut self, line: u32, effect: Effect, what: String) {
         if self.list.len() < PROBLEMS {
-            self.list
-                .push(Problem::new(self.path, line, Effect::Skipped, what));
+            self.list.push(Problem::new(self.path, line, effect, what));
         } else {
             self.more += 1;
         }
@@ -179,7 +203,7 @@ impl Problems<'_> {
 
     fn finish(mut self) -> Vec<Problem> {
         if self.more > 0 {
-            let what = format!("{} more packages cannot be read", self.more);
+            let what = format!("{} more packages cannot be read or relied on", self.more);
             self.list.push(Problem::new(self.path, 0, Effect::Skipped, what));
         }
         self.list

@@ -21,6 +21,8 @@ pub struct Problem {
 pub enum Effect {
     /// apt ignores it too; worth knowing.
     Noted,
+    /// The entry counts as it is written, but the truth may be another.
+    Doubted,
     /// The entry was left out of the answer.
     Skipped,
     /// As `Skipped`, and apt itself refuses to work until it is repaired.
@@ -51,7 +53,7 @@ impl Problem {
     /// What is wrong and what follows from it, without the place.
     pub fn sentence(&self) -> String {
         let follows = match self.effect {
-            Effect::Noted => "",
+            Effect::Noted | Effect::Doubted => "",
             Effect::Skipped => " (this entry is left out)",
             Effect::AptRefuses => {
                 " (this entry is left out; apt itself refuses to work until it is repaired)"

@@ -154,7 +154,7 @@ fn problems(scan: &Scan<'_>) -> Vec<Problem> {
         what: problem.sentence(),
         effect: match problem.effect {
             Effect::Noted => ProblemEffect::Noted,
-            Effect::Skipped | Effect::AptRefuses => ProblemEffect::NotAssessed,
+            Effect::Doubted | Effect::Skipped | Effect::AptRefuses => ProblemEffect::NotAssessed,
         },
     });
     let weakened = scan.host.channel_config.stanzas.iter().filter(|stanza| stanza.weakened).map(|stanza| Problem {

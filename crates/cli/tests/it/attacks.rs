@@ -232,3 +232,26 @@ fn a_root_below_proc_is_the_one_that_the_process_has() {
     let _ = inside.wait();
     assert_eq!(json["system"]["packages_installed"], 3);
 }
+
+#[test]
+fn a_half_installed_package_and_an_unfinished_dpkg_make_the_host_unknown() {
+    for status in ["install ok half-installed", "install reinstreq unpacked"] {
+        let world = World::new();
+        world.fetch_as_apt();
+        let path = world.host().join("var/lib/dpkg/status");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replacen("install ok installed", status, 1)).unwrap();
+        assert_not_assessed(&world, &[], "hello is only half installed");
+        assert_eq!(
+            world.json(&[])["counts"]["updates"],
+            2,
+            "it is judged all the same"
+        );
+    }
+    let world = World::new();
+    world.fetch_as_apt();
+    let journal = world.host().join("var/lib/dpkg/updates");
+    std::fs::create_dir_all(&journal).unwrap();
+    std::fs::write(journal.join("0001"), "Package: hello\n").unwrap();
+    assert_not_assessed(&world, &[], "dpkg was interrupted");
+}
