@@ -207,7 +207,7 @@ impl SourceState {
             wanted: digest(&stanza, "Wanted")?,
             adopted: moment(&stanza, "Adopted")?.ok_or("a date is missing")?,
             indexes: text("Indexes")?
-                .unwrap_or_default()
+                .ok_or("its indexes are missing")?
                 .lines()
                 .filter(|line| !line.trim().is_empty())
                 .map(|line| index(line).ok_or("an index is damaged"))
