@@ -2,6 +2,7 @@
 
 use crate::oracle::{put, run};
 use agent::dpkg_status::{StatusError, parse, read};
+use agent::problem::{Effect, Problem};
 use agent::tree::Tree;
 use domain::host::inventory::{InstalledPackage, PackageState, ReinstallRequired, Selection};
 use std::path::Path;
@@ -60,7 +61,8 @@ fn assert_equal_to_dpkg(status: &[u8], what: &str) {
     put(root.path(), "status", status);
     put(root.path(), "available", "");
     let (inventory, problems) = parse("status", status).unwrap();
-    assert_eq!(problems, [], "{what}");
+    let is_doubt = |problem: &Problem| problem.effect == Effect::Doubted;
+    assert!(problems.iter().all(is_doubt), "{what}: {problems:?}");
     let mut ours: Vec<String> = inventory.packages.iter().map(line).collect();
     let order = |package: &InstalledPackage| (package.name.clone(), package.architecture.clone());
     assert!(inventory.packages.is_sorted_by_key(order), "{what}");
