@@ -8,8 +8,6 @@ use crate::text::{Style, age, counted, grouped, shown};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Lists older than this many seconds are worth a warning: apt's own timer runs daily.
-const OLD_LISTS_SECONDS: i64 = 7 * 86_400;
 /// So many packages without an answer are named one by one.
 const NAMED_AT_MOST: usize = 8;
 
@@ -122,13 +120,6 @@ fn summary(out: &mut String, report: &Report, which: Shown, style: Style) {
                 counted(hidden, "other update")
             )),
         );
-    }
-    if report
-        .lists
-        .age_seconds
-        .is_some_and(|seconds| seconds > OLD_LISTS_SECONDS)
-    {
-        line(out, &style.warn("  these lists are old: 'patchyard scan --refresh' fetches newer ones, into a cache of its own"));
     }
 }
 

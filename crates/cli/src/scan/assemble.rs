@@ -13,7 +13,10 @@ use jiff::Timestamp;
 /// The report of a scan.
 pub fn report(scan: &Scan<'_>) -> Report {
     let updates = updates::of(scan);
-    let sources: Vec<Source> = scan.channels.asked.iter().map(holes::source).collect();
+    let written_at = lists_written_at(scan);
+    let age_seconds = written_at.map(|at| (scan.started.at.as_second() - at.as_second()).max(0));
+    let mut sources: Vec<Source> = scan.channels.asked.iter().map(holes::source).collect();
+    holes::doubt_old_lists(&mut sources, age_seconds);
     let states: Vec<SourceReport> = sources.iter().map(holes::source_report).collect();
     let coverage = scan
         .findings
@@ -21,7 +24,6 @@ pub fn report(scan: &Scan<'_>) -> Report {
         .with_doubts(doubts(scan));
     let uncovered = holes::uncovered(&coverage, &sources);
     let counts = counts(scan, &updates, &uncovered);
-    let written_at = lists_written_at(scan);
     Report {
         schema: SCHEMA,
         scanned_at: scan.started.at.to_string(),
@@ -31,7 +33,7 @@ pub fn report(scan: &Scan<'_>) -> Report {
         lists: Lists {
             origin: scan.origin,
             written_at: written_at.map(|at| at.to_string()),
-            age_seconds: written_at.map(|at| (scan.started.at.as_second() - at.as_second()).max(0)),
+            age_seconds,
         },
         counts,
         updates,

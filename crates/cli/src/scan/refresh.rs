@@ -98,7 +98,7 @@ impl Question<'_> {
         let settings = settings_for(self.host, facts.label.as_deref());
         let freshness = freshness(
             facts,
-            &FreshnessRules::new(self.source.stanzas[0], &settings),
+            &FreshnessRules::of_silence(self.source.stanzas[0], &settings),
             self.now,
         );
         let doubt = doubt.or_else(|| Answer::doubt_of_suite(self.source, facts));

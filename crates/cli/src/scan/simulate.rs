@@ -6,7 +6,7 @@ use domain::assess::overlay::{self, KeptBackReason};
 use domain::host::channels::{ChannelConfig, PhasedChoice};
 use domain::host::inventory::InstalledPackage;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A package as apt-get names it: name and architecture; `all` counts as the native architecture.
@@ -66,17 +66,28 @@ pub enum SimulateError {
 /// Asks apt-get.
 pub fn simulate(world: &World<'_>) -> Result<Simulated, SimulateError> {
     let scratch = tempfile::tempdir().map_err(SimulateError::NoFolder)?;
-    let options = options(world, scratch.path()).map_err(SimulateError::NoFolder)?;
+    let options = options(world);
+    let config = own_config(world, scratch.path()).map_err(SimulateError::NoFolder)?;
     let native = &world.config.native_architecture;
-    let run = |command| -> Result<Run, SimulateError> { Ok(parse(&apt_get(command, &options)?, native)) };
+    let run = |command| -> Result<Run, SimulateError> {
+        Ok(parse(&apt_get(command, config.as_deref(), &options)?, native))
+    };
     Ok(Simulated {
         upgrade: run("upgrade")?,
         dist_upgrade: run("dist-upgrade")?,
     })
 }
 
-fn apt_get(command: &'static str, options: &[String]) -> Result<String, SimulateError> {
-    let output = Command::new("apt-get")
+fn apt_get(
+    command: &'static str,
+    config: Option<&Path>,
+    options: &[String],
+) -> Result<String, SimulateError> {
+    let mut apt_get = Command::new("apt-get");
+    if let Some(config) = config {
+        apt_get.env("APT_CONFIG", config);
+    }
+    let output = apt_get
         .args([
             "--simulate",
             "--quiet=2",
@@ -87,7 +98,6 @@ fn apt_get(command: &'static str, options: &[String]) -> Result<String, Simulate
         .arg(command)
         .env("LC_ALL", "C")
         .env_remove("LANGUAGE")
-        .env_remove("APT_CONFIG")
         .stdin(Stdio::null())
         .output()
         .map_err(SimulateError::NotStarted)?;
@@ -103,7 +113,24 @@ fn apt_get(command: &'static str, options: &[String]) -> Result<String, Simulate
     Err(SimulateError::Refused { command, words })
 }
 
-fn options(world: &World<'_>, scratch: &Path) -> std::io::Result<Vec<String>> {
+/// For a tree: a file that keeps apt from reading this machine's configuration, which it does before it looks at its
+/// options.
+fn own_config(world: &World<'_>, scratch: &Path) -> std::io::Result<Option<PathBuf>> {
+    if world.root == Path::new("/") {
+        return Ok(None);
+    }
+    let nothing = scratch.join("nothing");
+    std::fs::create_dir(&nothing)?;
+    let nothing = nothing.display();
+    let config = scratch.join("apt.conf");
+    std::fs::write(
+        &config,
+        format!("Dir::Etc::main \"{nothing}/none\";\nDir::Etc::parts \"{nothing}\";\n"),
+    )?;
+    Ok(Some(config))
+}
+
+fn options(world: &World<'_>) -> Vec<String> {
     let mut options = vec![
         "Dir::Cache::pkgcache=".to_owned(),
         "Dir::Cache::srcpkgcache=".to_owned(),
@@ -112,17 +139,12 @@ fn options(world: &World<'_>, scratch: &Path) -> std::io::Result<Vec<String>> {
         options.push(format!("Dir::State::lists={}", lists.display()));
     }
     if world.root == Path::new("/") {
-        return Ok(options);
+        return options;
     }
     let inside = |path: &str| world.root.join(path).display().to_string();
-    let nothing = scratch.join("nothing");
-    std::fs::create_dir(&nothing)?;
-    let nothing = nothing.display();
     options.extend([
         // The tree is judged as a system of its own, not as the chroot from which it is looked at.
         "Dir::Bin::ischroot=/bin/false".to_owned(),
-        format!("Dir::Etc::main={nothing}/none"),
-        format!("Dir::Etc::parts={nothing}"),
         format!("Dir::Etc::sourcelist={}", inside("etc/apt/sources.list")),
         format!("Dir::Etc::sourceparts={}", inside("etc/apt/sources.list.d")),
         format!("Dir::Etc::preferences={}", inside("etc/apt/preferences")),
@@ -163,7 +185,7 @@ fn options(world: &World<'_>, scratch: &Path) -> std::io::Result<Vec<String>> {
     if settings.ignore_hold {
         options.push("APT::Ignore-Hold=true".to_owned());
     }
-    Ok(options)
+    options
 }
 
 /// Reads `Inst name [old] (new origin [arch])` and `Remv name [old]`; an `Inst` without `[old]` is a new package.

@@ -57,6 +57,7 @@ fn run_world(seed: u64, hosts: u64) -> usize {
             .as_array()
             .unwrap()
             .iter()
+            .filter(|package| !text(package, "reason").starts_with("newer than anything"))
             .map(|package| (text(package, "name"), text(package, "architecture")))
             .collect();
         assert_same(

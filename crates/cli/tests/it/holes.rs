@@ -334,3 +334,51 @@ fn a_misspelt_component_is_named_at_every_scan() {
         assert_hole(&world, options, "no such component");
     }
 }
+
+#[test]
+fn a_package_above_all_that_is_listed_is_not_called_current() {
+    let newer = Package::new("current", "18.0-1");
+    let world = World::new();
+    let status = world.host().join("var/lib/dpkg/status");
+    let text = std::fs::read_to_string(&status).unwrap();
+    std::fs::write(
+        &status,
+        text.replace(
+            &Package::new("current", "3.0-1").status_stanza("install ok installed"),
+            &newer.status_stanza("install ok installed"),
+        ),
+    )
+    .unwrap();
+    world.fetch_as_apt();
+    assert_hole(&world, &[], "newer than anything that is listed (3.0-1)");
+}
+
+#[test]
+fn old_lists_prove_nothing_even_without_a_date_of_their_own() {
+    let world = World::new();
+    world.fetch_as_apt();
+    assert_eq!(world.json(&[])["standing"], "updates_missing");
+    let fetched = std::fs::metadata(world.list(MAIN)).unwrap().modified().unwrap();
+    let long_ago = fetched - std::time::Duration::from_secs(8 * 86_400);
+    for folder in [world.lists().join("partial"), world.lists()] {
+        std::fs::File::open(folder)
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
+    }
+    assert_hole(&world, &[], "its lists were fetched 8 days ago");
+    assert_eq!(world.json(&[])["counts"]["updates"], 2);
+}
+
+#[test]
+fn a_host_that_is_told_not_to_check_dates_is_not_called_up_to_date_by_expired_lists() {
+    let past = jiff::Timestamp::from_second(1_717_200_000).unwrap();
+    let settings = "Acquire::Check-Valid-Until \"false\";\nAcquire::Check-Date \"false\";\n";
+    let world = World::with(
+        |main, _| main.valid_until(past),
+        |tree| tree.apt_conf("90dates", settings),
+    );
+    world.fetch_as_apt();
+    assert_hole(&world, &[], "expired on 2024-06-01");
+    assert_hole(&world, &["--refresh"], "expired on 2024-06-01");
+}

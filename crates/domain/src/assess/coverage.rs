@@ -109,6 +109,12 @@ pub enum Unanswered {
     PerhapsIn(Vec<SourceNo>),
     /// All sources are verified and none lists it: installed from a file, or no longer published.
     Nowhere,
+    /// Sources list it, but only older versions than the installed one: where that came from is not configured, so
+    /// nobody would say that it is outdated.
+    OnlyOlder {
+        /// The newest version that is listed.
+        newest: String,
+    },
 }
 
 /// What is known and not known of a host.
@@ -218,19 +224,28 @@ impl Coverage {
                 }
             }
             Verdict::NoCandidate { .. } => self.pinned_away += 1,
-            Verdict::Current | Verdict::Ahead { .. } => {}
+            Verdict::Ahead { newest, .. } => {
+                let newest = (*newest).to_owned();
+                self.holes
+                    .push(hole(assessed.package, Unanswered::OnlyOlder { newest }));
+                return;
+            }
+            Verdict::Current => {}
         }
         self.answered += 1;
     }
 }
 
 fn unanswered(assessed: &Assessed<'_>, unread: &[SourceNo]) -> Hole {
-    let package = assessed.package;
     let why = match (assessed.named_by, unread) {
         (Some(source), _) => Unanswered::NamedBy(source),
         (None, []) => Unanswered::Nowhere,
         (None, unread) => Unanswered::PerhapsIn(unread.to_vec()),
     };
+    hole(assessed.package, why)
+}
+
+fn hole(package: &InstalledPackage, why: Unanswered) -> Hole {
     Hole::Package {
         name: package.name.clone(),
         architecture: package.architecture.clone(),

@@ -72,6 +72,17 @@ impl FreshnessRules {
     }
 }
 
+impl FreshnessRules {
+    /// The rules by which silence counts: a host may be told to accept lists past their date (`Check-Valid-Until`,
+    /// `Check-Date`), but then they no longer say that nothing newer exists.
+    pub fn of_silence(stanza: &Stanza, settings: &Settings) -> Self {
+        Self {
+            dates: Dates::Both,
+            ..Self::new(stanza, settings)
+        }
+    }
+}
+
 /// Whether the release is in force at `now`.
 pub fn freshness(facts: &ReleaseFacts, rules: &FreshnessRules, now: Timestamp) -> Freshness {
     let until = match rules.dates {

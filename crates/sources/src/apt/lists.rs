@@ -103,7 +103,7 @@ impl<'a> HostLists<'a> {
         let (verified, release_digest) = self.release(source, &base, keyring)?;
         let release = Release::parse(&verified)?;
         let settings = (self.settings)(release.facts().label.as_deref());
-        let rules = FreshnessRules::new(source.stanzas[0], &settings);
+        let rules = FreshnessRules::of_silence(source.stanzas[0], &settings);
         let freshness = freshness::freshness(release.facts(), &rules, self.now);
         let is_listed = |path: &str| release.file(path).is_some();
         let mut listings: Vec<ListingAnswer> = targets::merged_targets(source, release.facts(), is_listed)

@@ -9,6 +9,27 @@ use jiff::Timestamp;
 use sources::apt::answer::{Answer, ListingAnswer};
 use sources::apt::freshness::Freshness;
 
+/// Lists that nobody fetched for this long say little about today, whatever their vendor promises: apt's own timer
+/// fetches them daily, and many a release file has no Valid-Until.
+pub const OLD_LISTS_SECONDS: i64 = 7 * 86_400;
+
+/// Marks what is verified as stale where the lists were not fetched lately.
+pub fn doubt_old_lists(sources: &mut [Source], age_seconds: Option<i64>) {
+    let Some(age) = age_seconds.filter(|age| *age > OLD_LISTS_SECONDS) else {
+        return;
+    };
+    for source in sources
+        .iter_mut()
+        .filter(|source| source.state == SourceState::Verified)
+    {
+        source.state = SourceState::Stale;
+        source.reason = Some(format!(
+            "its lists were fetched {} ago: newer updates may exist; --refresh fetches them",
+            text::age(age)
+        ));
+    }
+}
+
 /// A source as the report has it.
 pub fn source(asked: &Asked<'_>) -> Source {
     let first = asked.source.stanzas[0];
@@ -150,6 +171,9 @@ pub fn uncovered(coverage: &Coverage, sources: &[Source]) -> Vec<Uncovered> {
     let reason = |why: &Unanswered| match why {
         Unanswered::Nowhere if sources.is_empty() => "no source is configured".to_owned(),
         Unanswered::Nowhere => "no configured source lists it".to_owned(),
+        Unanswered::OnlyOlder { newest } => {
+            format!("newer than anything that is listed ({newest}): its own source is not configured")
+        }
         Unanswered::NamedBy(source) => format!("from {}, which does not answer now", named(source)),
         Unanswered::PerhapsIn(silent) => match silent.as_slice() {
             [one] => format!("no verified source lists it; {} does not answer", named(one)),
