@@ -171,8 +171,8 @@ pub fn uncovered(coverage: &Coverage, sources: &[Source]) -> Vec<Uncovered> {
     let reason = |why: &Unanswered| match why {
         Unanswered::Nowhere if sources.is_empty() => "no source is configured".to_owned(),
         Unanswered::Nowhere => "no configured source lists it".to_owned(),
-        Unanswered::OnlyOlder { newest } => {
-            format!("newer than anything that is listed ({newest}): its own source is not configured")
+        Unanswered::OnlyOlder { .. } => {
+            "newer than anything that is listed; its own source is not configured".to_owned()
         }
         Unanswered::NamedBy(source) => format!("from {}, which does not answer now", named(source)),
         Unanswered::PerhapsIn(silent) => match silent.as_slice() {
