@@ -88,6 +88,13 @@ pub enum ClearSignError {
         /// The line, from 1.
         line: usize,
     },
+    /// A line of the text, its escape taken off, begins another OpenPGP block: no release file has one, and whoever reads
+    /// the text once more would be led astray.
+    #[error("line {line} hides the beginning of another OpenPGP block in the text")]
+    HiddenBlock {
+        /// The line, from 1.
+        line: usize,
+    },
     /// The signature block contains something else.
     #[error("line {line} does not belong to the signature")]
     InSignature {
@@ -209,6 +216,9 @@ fn message(lines: &mut Lines<'_>) -> Result<(Vec<u8>, usize), ClearSignError> {
             return Ok((text, line.start));
         }
         let content = match line.content.strip_prefix(b"- ") {
+            Some(escaped) if escaped.starts_with(b"-----BEGIN PGP") => {
+                return Err(ClearSignError::HiddenBlock { line: line.number });
+            }
             Some(escaped) => escaped,
             None if line.content.starts_with(b"-") => {
                 return Err(ClearSignError::UnescapedDash { line: line.number });

@@ -49,6 +49,10 @@ fn what_is_wrong_is_named_by_line() {
         ),
         (file("a\n-b\n"), ClearSignError::UnescapedDash { line: 5 }),
         (file("- \n"), ClearSignError::UnescapedDash { line: 4 }),
+        (
+            file("a\n- -----BEGIN PGP SIGNED MESSAGE-----\n"),
+            ClearSignError::HiddenBlock { line: 5 },
+        ),
         (file(&good), ClearSignError::UnescapedDash { line: 4 }),
         (file("a\0\n"), ClearSignError::Nul { line: 4 }),
         (file("a\rb\n"), ClearSignError::CarriageReturn { line: 4 }),
