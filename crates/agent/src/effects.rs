@@ -81,7 +81,7 @@ pub fn restarts(tree: &Tree, dpkg: &str, packages: &[PackageRef<'_>], view: Proc
                 continue;
             }
         };
-        let list = String::from_utf8_lossy(&list);
+        let list = crate::words::readable(&list);
         for path in list.split('\n').map(without_usr).filter(|path| may_run(path)) {
             match (unit_of(path), view) {
                 (Some(unit), ProcessView::Unseen) if enabled.contains(unit) => {

@@ -1,5 +1,7 @@
 //! Small readings that apt's formats share: words, truth values and numbers exactly as libapt takes them.
 
+use std::borrow::Cow;
+
 /// C's `isspace` in the C locale.
 pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\x0b' | b'\x0c' | b'\r')
@@ -155,4 +157,13 @@ pub(crate) fn quoted_strings(text: &str) -> Option<String> {
         at += 1;
     }
     Some(String::from_utf8_lossy(&joined).into_owned())
+}
+
+/// The text with what is not UTF-8 replaced. Nearly all of it is plain, which the standard library checks much faster
+/// than it replaces.
+pub(crate) fn readable(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
 }

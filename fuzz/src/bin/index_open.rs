@@ -6,7 +6,7 @@ use domain::digest::Sha256Digest;
 use libfuzzer_sys::fuzz_target;
 use sources::apt::index::{Index, IndexBuilder};
 use std::sync::LazyLock;
-use twox_hash::XxHash64;
+use twox_hash::XxHash3_64;
 
 static INDEX: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut builder = IndexBuilder::new();
@@ -30,9 +30,9 @@ fuzz_target!(|edits: &[u8]| {
         bytes.truncate(bytes.len().saturating_sub(usize::from(shorter)));
     }
     if bytes.len() >= 96 {
-        let body = XxHash64::oneshot(0, &bytes[96..]);
+        let body = XxHash3_64::oneshot(&bytes[96..]);
         bytes[72..80].copy_from_slice(&body.to_le_bytes());
-        let header = XxHash64::oneshot(0, &bytes[..88]);
+        let header = XxHash3_64::oneshot(&bytes[..88]);
         bytes[88..96].copy_from_slice(&header.to_le_bytes());
     }
     let Ok(index) = Index::open(&bytes[..]) else {

@@ -82,7 +82,7 @@ impl Processes {
     fn add(&mut self, tree: &Tree, process: &str, numbers: &mut HashMap<User, usize>) {
         let text = |file: &str, limit: u64| {
             let bytes = read_proc(tree, &format!("/proc/{process}/{file}"), limit)?;
-            Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+            Ok::<_, std::io::Error>(crate::words::readable(&bytes).into_owned())
         };
         let service = text("cgroup", SMALL_BYTES)
             .ok()

@@ -128,22 +128,25 @@ fn a_cache_that_cannot_be_written_is_named_and_one_that_was_damaged_is_made_anew
     let first = world.json(&[]);
     let cache = world.host().parent().unwrap().join("cache");
     let mut damaged = 0;
-    let mut folders = vec![cache.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if std::fs::metadata(&path).unwrap().len() > 0 {
-                std::fs::remove_file(&path).unwrap();
-                std::fs::write(&path, b"damaged").unwrap();
-                damaged += 1;
-            }
+    for path in files_below(&cache) {
+        if std::fs::metadata(&path).unwrap().len() > 0 {
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, b"damaged").unwrap();
+            damaged += 1;
         }
     }
     assert!(damaged > 1, "{damaged} files");
     let second = world.json(&[]);
     assert_eq!(first["updates"], second["updates"], "{second:#}");
+    assert_eq!(world.json(&["--refresh"])["standing"], "updates_missing");
+    for index in files_below(&cache)
+        .iter()
+        .filter(|path| path.to_string_lossy().contains("packages-index"))
+    {
+        std::fs::remove_file(index).unwrap();
+        std::fs::write(index, b"damaged").unwrap();
+    }
+    assert_eq!(world.json(&["--refresh"])["standing"], "updates_missing");
 
     let ran = crate::world::scan_at(&world.host(), std::path::Path::new("/proc/nothing"), &[]);
     assert_eq!(ran.code, 1);
@@ -177,4 +180,19 @@ fn what_apt_would_keep_back_is_said_in_apts_word() {
     }
     let shown = world.scan(&["--simulate"]).stdout;
     assert!(shown.contains("kept back: plain (needs new packages"), "{shown}");
+}
+
+fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files_below(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }

@@ -19,7 +19,7 @@ pub use build::{BuildError, CompiledIndex, IndexBuilder, MAX_SKIPPED, MAX_STANZA
 pub use stanza::SkipReason;
 
 /// The kind of derived content that compiled indexes are in the content store.
-pub const COMPILED: &str = "packages-index-1";
+pub const COMPILED: &str = "packages-index-2";
 
 /// A stanza that was left out of an index; the others are used.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,10 +12,10 @@
 use super::IndexError;
 use domain::digest::Sha256Digest;
 use std::ops::Range;
-use twox_hash::XxHash64;
+use twox_hash::{XxHash3_64, XxHash64};
 
 /// Changes with every change of the layout or of what a field means; an index of another version is built anew.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"pkgindex";
 
@@ -135,7 +135,7 @@ impl Header {
 
 /// Against damage by accident; who may write the file is the file system's matter.
 pub(super) fn checksum(bytes: &[u8]) -> u64 {
-    XxHash64::oneshot(0, bytes)
+    XxHash3_64::oneshot(bytes)
 }
 
 /// Which bucket and which tag a name has. The digest of the indexed file is the hash's seed, so that nobody can

@@ -3,6 +3,7 @@
 use super::release::{Ask, NewRelease, Offered, judge, offered};
 use super::state::{self, SourceState, Standing};
 use super::{Context, Note, Outcome, SourceRequest, SyncError, SyncOutcome, current, index, lock};
+use crate::apt::answer::ReadableIndex;
 use crate::apt::fetch::Validators;
 use crate::apt::fetch::address::shown;
 use crate::apt::freshness::{Freshness, freshness};
@@ -102,7 +103,7 @@ fn is_usable(context: &Context<'_>, request: &SourceRequest<'_>, prior: &SourceS
             .signature()
             .is_none_or(|signature| store.contains(&signature))
         && prior.indexes.iter().all(|index| {
-            store.contains_derived(index::COMPILED, &index.digest)
+            ReadableIndex::open(store, index.digest).is_ok_and(|readable| readable.is_some())
                 && index
                     .published
                     .as_ref()
