@@ -9,4 +9,5 @@ pub mod catalog;
 pub mod deb822;
 pub mod digest;
 pub mod host;
+pub mod id;
 pub mod version;
