@@ -1,0 +1,1 @@
+//! Sources, snapshots and updates: what vendors publish, kept.

@@ -1,0 +1,1 @@
+//! What running a server for a year takes: backup, restore, storage, doctor, support bundle, metrics, logs.
