@@ -42,7 +42,7 @@ pub fn render(scan: &Scan<'_>, asked: &str, style: Style) -> Result<String, Unkn
                 architecture: &subject.architecture,
                 package: subject.package,
                 offers: &offers,
-                listings: &scan.channels.listings,
+                listings: scan.channels.listings.all(),
                 settings: &scan.host.channel_config.settings,
                 simulated: said.as_ref(),
             },

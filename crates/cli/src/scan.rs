@@ -55,7 +55,7 @@ pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>
     } else {
         ListsOrigin::Host
     };
-    let findings = Findings::of(&host, &channels, simulated.as_ref());
+    let findings = findings::of(&host, &channels, simulated.as_ref());
     let processes = processes.and_then(|thread| thread.join().expect("looking at processes does not panic"));
     show(&Scan {
         host: &host,
@@ -130,7 +130,8 @@ impl Started {
 /// Opens the cache. A scan without a writable cache is slower, not impossible: it uses a folder that goes with it.
 fn open_store(args: &ScanArgs) -> anyhow::Result<(Store, Option<tempfile::TempDir>)> {
     let is_root = rustix::process::geteuid().is_root();
-    let folder = place::cache_folder(args.cache_dir.as_deref(), is_root, crate::variable)?;
+    let places = place::Variables { variable: &crate::variable, is_root };
+    let folder = places.cache(args.cache_dir.as_deref())?;
     match Store::open(&folder) {
         Ok(store) => Ok((store, None)),
         Err(error) if args.cache_dir.is_some() || args.refresh => {

@@ -8,6 +8,7 @@ mod architecture;
 pub mod coverage;
 pub mod explain;
 pub mod expression;
+pub mod findings;
 pub mod fleet;
 pub mod glob;
 mod matcher;

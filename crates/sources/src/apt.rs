@@ -1,6 +1,7 @@
 //! Sources in apt's repository format: signed releases and package indexes of Debian and its relatives.
 
 pub mod answer;
+pub mod channels;
 pub mod clearsign;
 pub mod decompress;
 pub mod fetch;

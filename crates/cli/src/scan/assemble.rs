@@ -20,7 +20,7 @@ pub fn report(scan: &Scan<'_>) -> Report {
     let states: Vec<SourceReport> = sources.iter().map(holes::source_report).collect();
     let coverage = scan
         .findings
-        .coverage(scan.channels, &states)
+        .coverage(&states, |name| scan.channels.likely_home(name))
         .with_doubts(doubts(scan));
     let uncovered = holes::uncovered(&coverage, &sources);
     let counts = counts(scan, &updates, &uncovered);

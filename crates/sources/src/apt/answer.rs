@@ -15,6 +15,7 @@ use domain::catalog::release::ReleaseFacts;
 use domain::digest::Sha256Digest;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A verified source as it stands.
 #[derive(Debug)]
@@ -131,7 +132,7 @@ pub struct ReadableIndex {
     /// Digest of the uncompressed Packages file.
     pub digest: Sha256Digest,
     /// The compiled form.
-    pub index: Index<Mapped>,
+    pub index: Arc<Index<Mapped>>,
     /// The file as published, where it is in the store: for synced sources.
     pub published: Option<Published>,
 }
@@ -145,7 +146,7 @@ impl ReadableIndex {
         let sound = index.filter(|index| index.packages_digest() == digest);
         Ok(sound.map(|index| Self {
             digest,
-            index,
+            index: Arc::new(index),
             published: None,
         }))
     }
