@@ -17,7 +17,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-pub use measure::{Figures, measure_child};
+pub use measure::{Ended, Figures, measure_child, measure_to_any_end};
 pub use report::{Reach, Row, Side};
 
 /// What to measure.

@@ -1,14 +1,19 @@
 //! `cargo xtask fuzz`: every parser of foreign bytes under libFuzzer, for a time each, two at once. Targets are the files of
 //! `fuzz/src/bin/`. They are built by plain cargo with coverage instrumentation, which stable Rust allows, so that nothing needs
-//! to be installed but a C++ compiler. What libFuzzer learned stays in `target/fuzz/corpus` for the next run.
+//! to be installed but a C++ compiler. What libFuzzer learned stays in `target/fuzz/corpus` for the next run, and what each
+//! run cost and found in `target/fuzz/ledger.jsonl`, whose sum is what docs/fuzzing.md shows.
 
-use crate::command;
+mod ledger;
+
+use crate::bench::Ended;
 use crate::tree::Tree;
+use crate::{bench, command};
 use anyhow::{Context, Result, bail, ensure};
+use ledger::{Ledger, Run};
 use std::collections::VecDeque;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
@@ -20,38 +25,59 @@ const INSTRUMENTATION: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-cov
 const MOST_MEMORY_MIB: u32 = 1024;
 /// A parser that needs longer for one input has a loop that depends too much on what it reads.
 const SLOWEST_INPUT_SECONDS: u32 = 10;
+/// The same in the background: libFuzzer measures wall time, and a target that gets no processor is slow without a fault.
+const SLOWEST_STARVED_INPUT_SECONDS: u32 = 120;
 const LONGEST_INPUT_BYTES: u32 = 65_536;
 
 /// What to run.
 #[derive(clap::Args)]
 pub struct Options {
-    /// How long each target runs.
+    /// How long each target runs; 0 runs none, for `--note` alone.
     #[arg(long, default_value_t = 60)]
     pub seconds: u32,
     /// Only targets whose name contains this.
     #[arg(long)]
     pub only: Option<String>,
-    /// Write the figures to docs/fuzzing.md.
+    /// Give way to everything else on this machine.
+    #[arg(long)]
+    pub background: bool,
+    /// Write the sum of all runs so far to docs/fuzzing.md.
     #[arg(long)]
     pub note: bool,
 }
 
 /// What one target did.
 struct Figures {
-    target: String,
-    /// Inputs tried.
-    runs: u64,
-    /// Inputs in the corpus that each reach something new.
-    corpus: u64,
-    /// Branches reached.
-    coverage: u64,
+    run: Run,
     peak_mib: u64,
     /// The end of what libFuzzer printed, where it found a fault.
     fault: Option<String>,
 }
 
-/// Builds the targets, makes the seeds, runs, prints a line for each target; fails if one found a fault.
+/// Builds the targets, makes the seeds, runs those with the least CPU time first, prints a line for each target; fails if one
+/// found a fault.
 pub fn run(tree: &Tree, options: &Options) -> Result<()> {
+    let ledger = Ledger::of(tree);
+    let faulty = if options.seconds > 0 {
+        fuzz(tree, options, &ledger)?
+    } else {
+        Vec::new()
+    };
+    if options.note {
+        let page = ledger::page(&ledger.read()?, &targets(tree));
+        fs::write(tree.root().join("docs/fuzzing.md"), page).context("write docs/fuzzing.md")?;
+    }
+    if !faulty.is_empty() {
+        bail!(
+            "fuzzing found faults in {}; the inputs are in target/fuzz/faults",
+            faulty.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// The targets that found a fault.
+fn fuzz(tree: &Tree, options: &Options, ledger: &Ledger) -> Result<Vec<String>> {
     let mut targets = targets(tree);
     targets.retain(|target| {
         options
@@ -60,25 +86,18 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
             .is_none_or(|part| target.contains(part.as_str()))
     });
     ensure!(!targets.is_empty(), "no target of fuzz/src/bin has such a name");
+    let so_far = ledger.read()?;
+    targets.sort_by(|a, b| ledger::cpu_seconds(&so_far, a).total_cmp(&ledger::cpu_seconds(&so_far, b)));
     println!("building {} fuzz targets", targets.len());
     let binaries = build(tree, &targets)?;
     println!("fuzzing, {} s each", options.seconds);
-    let figures = run_all(tree, &binaries, &targets, options.seconds)?;
-    if options.note {
-        note(tree, &figures, options.seconds)?;
-    }
-    let faults: Vec<&str> = figures
-        .iter()
-        .filter(|one| one.fault.is_some())
-        .map(|one| one.target.as_str())
-        .collect();
-    if !faults.is_empty() {
-        bail!(
-            "fuzzing found faults in {}; the inputs are in target/fuzz/faults",
-            faults.join(", ")
-        );
-    }
-    Ok(())
+    let runner = Runner {
+        binaries: &binaries,
+        folder: tree.root().join("target/fuzz"),
+        options,
+        ledger,
+    };
+    runner.run_all(&targets)
 }
 
 fn targets(tree: &Tree) -> Vec<String> {
@@ -126,75 +145,87 @@ fn build(tree: &Tree, targets: &[String]) -> Result<PathBuf> {
     Ok(folder.join(host).join("release"))
 }
 
-fn run_all(
-    tree: &Tree,
-    binaries: &std::path::Path,
-    targets: &[String],
-    seconds: u32,
-) -> Result<Vec<Figures>> {
-    let waiting = Mutex::new(VecDeque::from(targets.to_vec()));
-    let done = Mutex::new(Vec::new());
-    let worker = || -> Result<()> {
-        loop {
-            let next = waiting
-                .lock()
-                .expect("a worker does not panic while it takes a target")
-                .pop_front();
-            let Some(target) = next else { return Ok(()) };
-            let figures = run_one(tree, binaries, &target, seconds)?;
-            show(&figures);
-            done.lock()
-                .expect("a worker does not panic while it notes figures")
-                .push(figures);
+/// What all runs of one call have in common.
+struct Runner<'a> {
+    binaries: &'a Path,
+    folder: PathBuf,
+    options: &'a Options,
+    ledger: &'a Ledger,
+}
+
+impl Runner<'_> {
+    /// Two at once, in the order given; gives those that found a fault.
+    fn run_all(&self, targets: &[String]) -> Result<Vec<String>> {
+        let waiting = Mutex::new(VecDeque::from(targets.to_vec()));
+        let faulty = Mutex::new(Vec::new());
+        let worker = || -> Result<()> {
+            loop {
+                let next = waiting
+                    .lock()
+                    .expect("a worker does not panic while it takes a target")
+                    .pop_front();
+                let Some(target) = next else { return Ok(()) };
+                let figures = self.run_one(&target)?;
+                show(&figures);
+                self.ledger.add(&figures.run)?;
+                if figures.fault.is_some() {
+                    faulty
+                        .lock()
+                        .expect("a worker does not panic while it notes a fault")
+                        .push(target);
+                }
+            }
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..2).map(|_| scope.spawn(worker)).collect();
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().expect("a worker returns its errors"))
+        })?;
+        let mut faulty = faulty.into_inner().expect("all workers have ended");
+        faulty.sort();
+        Ok(faulty)
+    }
+
+    fn run_one(&self, target: &str) -> Result<Figures> {
+        let (corpus, seeds, faults) = (
+            self.folder.join("corpus").join(target),
+            self.folder.join("seeds").join(target),
+            self.folder.join("faults"),
+        );
+        if seeds.exists() {
+            fs::remove_dir_all(&seeds).with_context(|| format!("empty {}", seeds.display()))?;
         }
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..2).map(|_| scope.spawn(worker)).collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().expect("a worker returns its errors"))
-    })?;
-    let mut figures = done.into_inner().expect("all workers have ended");
-    figures.sort_by(|a, b| a.target.cmp(&b.target));
-    Ok(figures)
+        for needed in [&corpus, &seeds, &faults] {
+            fs::create_dir_all(needed).with_context(|| format!("create {}", needed.display()))?;
+        }
+        let binary = self.binaries.join(target);
+        let (mut command, slowest) = if self.options.background {
+            let mut nice = Command::new("nice");
+            nice.args(["-n", "19"]).arg(binary);
+            (nice, SLOWEST_STARVED_INPUT_SECONDS)
+        } else {
+            (Command::new(binary), SLOWEST_INPUT_SECONDS)
+        };
+        command
+            .args([
+                format!("-max_total_time={}", self.options.seconds),
+                format!("-max_len={LONGEST_INPUT_BYTES}"),
+                format!("-rss_limit_mb={MOST_MEMORY_MIB}"),
+                format!("-timeout={slowest}"),
+                format!("-artifact_prefix={}/{target}-", faults.display()),
+                String::from("-print_final_stats=1"),
+            ])
+            .args([&corpus, &seeds])
+            .env("FUZZ_SEEDS", &seeds);
+        let ended =
+            bench::measure_to_any_end(&command).with_context(|| format!("run the fuzz target {target}"))?;
+        Ok(figures(target, &ended))
+    }
 }
 
-fn run_one(tree: &Tree, binaries: &std::path::Path, target: &str, seconds: u32) -> Result<Figures> {
-    let folder = tree.root().join("target/fuzz");
-    let (corpus, seeds, faults) = (
-        folder.join("corpus").join(target),
-        folder.join("seeds").join(target),
-        folder.join("faults"),
-    );
-    if seeds.exists() {
-        fs::remove_dir_all(&seeds).with_context(|| format!("empty {}", seeds.display()))?;
-    }
-    for needed in [&corpus, &seeds, &faults] {
-        fs::create_dir_all(needed).with_context(|| format!("create {}", needed.display()))?;
-    }
-    let output = Command::new(binaries.join(target))
-        .args([
-            format!("-max_total_time={seconds}"),
-            format!("-max_len={LONGEST_INPUT_BYTES}"),
-            format!("-rss_limit_mb={MOST_MEMORY_MIB}"),
-            format!("-timeout={SLOWEST_INPUT_SECONDS}"),
-            format!("-artifact_prefix={}/{target}-", faults.display()),
-            String::from("-print_final_stats=1"),
-        ])
-        .args([&corpus, &seeds])
-        .env("FUZZ_SEEDS", &seeds)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .output()
-        .with_context(|| format!("start the fuzz target {target}"))?;
-    Ok(figures(
-        target,
-        output.status.success(),
-        &String::from_utf8_lossy(&output.stderr),
-    ))
-}
-
-fn figures(target: &str, is_success: bool, printed: &str) -> Figures {
+fn figures(target: &str, ended: &Ended) -> Figures {
+    let printed = ended.printed.as_str();
     let statistic = |name: &str| {
         let line = printed
             .lines()
@@ -216,13 +247,19 @@ fn figures(target: &str, is_success: bool, printed: &str) -> Figures {
             .and_then(|number| number.parse().ok())
             .unwrap_or(0)
     };
+    let fault = (!ended.is_success).then(|| fault(printed));
     Figures {
-        target: target.into(),
-        runs: statistic("number_of_executed_units"),
-        corpus: after("corp:"),
-        coverage: after("cov:"),
+        run: Run {
+            target: target.into(),
+            cpu_seconds: ended.figures.cpu.unwrap_or(0.0),
+            wall_seconds: ended.figures.wall,
+            runs: statistic("number_of_executed_units"),
+            corpus: after("corp:"),
+            coverage: after("cov:"),
+            faults: u64::from(fault.is_some()),
+        },
         peak_mib: statistic("peak_rss_mb"),
-        fault: (!is_success).then(|| fault(printed)),
+        fault,
     }
 }
 
@@ -237,79 +274,58 @@ fn fault(printed: &str) -> String {
 }
 
 fn show(figures: &Figures) {
-    let Figures {
-        target,
-        runs,
-        corpus,
-        coverage,
-        peak_mib,
-        fault,
-    } = figures;
+    let Figures { run, peak_mib, fault } = figures;
     let mark = if fault.is_some() { "✗" } else { "✓" };
     println!(
-        "{mark} {target:<16} {runs:>12} inputs   {coverage:>6} branches   {corpus:>6} in corpus   peak {peak_mib} MiB"
+        "{mark} {:<16} {:>12} inputs   {:>6} branches   {:>6} in corpus   {:>6.0} s of CPU   peak {peak_mib} MiB",
+        run.target, run.runs, run.coverage, run.corpus, run.cpu_seconds
     );
     if let Some(fault) = fault {
         println!("{fault}");
     }
 }
 
-fn note(tree: &Tree, figures: &[Figures], seconds: u32) -> Result<()> {
-    let date = command::output(Command::new("date").args(["-u", "+%F"]))?;
-    let commit = command::output(
-        Command::new("git")
-            .args(["rev-parse", "--short", "HEAD"])
-            .current_dir(tree.root()),
-    )?;
-    let mut page = format!(
-        "# Fuzzing\n\nWritten by `cargo xtask fuzz --seconds {seconds} --note` on {} at {}. Each target is one parser of foreign bytes \
-         (`fuzz/src/bin/`), run for {seconds} s on one core. A fault is a panic, an overflow, more than {SLOWEST_INPUT_SECONDS} s or more than \
-         {MOST_MEMORY_MIB} MiB for an input of at most 64 KiB, or a broken promise of the target.\n\n\
-         | target | inputs | branches | corpus | peak MiB | faults |\n|---|---|---|---|---|---|\n",
-        date.trim(),
-        commit.trim()
-    );
-    for one in figures {
-        let fault = if one.fault.is_some() { "found" } else { "none" };
-        let Figures {
-            target,
-            runs,
-            corpus,
-            coverage,
-            peak_mib,
-            ..
-        } = one;
-        page.push_str(&format!(
-            "| {target} | {runs} | {coverage} | {corpus} | {peak_mib} | {fault} |\n"
-        ));
-    }
-    fs::write(tree.root().join("docs/fuzzing.md"), page).context("write docs/fuzzing.md")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ended(is_success: bool, printed: &str) -> Ended {
+        let figures = bench::Figures {
+            wall: 60.5,
+            cpu: Some(41.0),
+            peak_mib: None,
+        };
+        Ended {
+            figures,
+            is_success,
+            printed: printed.into(),
+        }
+    }
 
     #[test]
     fn figures_are_read_from_what_libfuzzer_prints() {
         let printed = "#2\tINITED cov: 9 ft: 9 corp: 1/1b exec/s: 0 rss: 26Mb\n\
                        #524288\tpulse  cov: 311 ft: 2034 corp: 857/41Kb lim: 4096 exec/s: 58254 rss: 28Mb\n\
                        stat::number_of_executed_units: 606099\nstat::peak_rss_mb:              28\n";
-        let found = figures("deb822", true, printed);
-        assert_eq!(
-            (found.runs, found.coverage, found.corpus, found.peak_mib),
-            (606_099, 311, 857, 28)
-        );
+        let found = figures("deb822", &ended(true, printed));
+        let expected = Run {
+            target: "deb822".into(),
+            cpu_seconds: 41.0,
+            wall_seconds: 60.5,
+            runs: 606_099,
+            corpus: 857,
+            coverage: 311,
+            faults: 0,
+        };
+        assert_eq!((found.run, found.peak_mib), (expected, 28));
         assert!(found.fault.is_none());
     }
 
     #[test]
-    fn a_fault_keeps_the_words_of_the_panic() {
+    fn a_fault_keeps_the_words_of_the_panic_and_is_counted() {
         let printed = "thread '<unnamed>' panicked at src/bin/x.rs:7:9:\nassertion failed\nnote: backtrace\n==1== ERROR: libFuzzer: deadly signal\n";
-        assert!(
-            figures("x", false, printed)
-                .fault
-                .is_some_and(|fault| fault.contains("x.rs:7:9"))
-        );
+        let found = figures("x", &ended(false, printed));
+        assert_eq!(found.run.faults, 1);
+        assert!(found.fault.is_some_and(|fault| fault.contains("x.rs:7:9")));
     }
 }

@@ -56,6 +56,7 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         let options = fuzz::Options {
             seconds: FUZZ_SECONDS,
             only: None,
+            background: false,
             note: false,
         };
         fuzz::run(tree, &options)?;

@@ -54,11 +54,32 @@ fn middle(mut values: Vec<f64>) -> Option<f64> {
     Some(f64::midpoint(lower, upper))
 }
 
+/// A program that came to an end, good or bad.
+pub struct Ended {
+    /// What it cost.
+    pub figures: Figures,
+    /// Whether it ended with status 0.
+    pub is_success: bool,
+    /// What it printed on standard error.
+    pub printed: String,
+}
+
 /// Runs a command once, its output thrown away, and gives what it cost. It must succeed.
 pub fn measure(command: &Command) -> Result<Figures> {
     let name = command::shown(command);
-    let this = std::env::current_exe().context("find this program")?;
-    let mut measured = Command::new(this);
+    let ended = measure_to_any_end(command)?;
+    ensure!(
+        ended.is_success,
+        "`{name}` failed: {}",
+        command::last_lines(&ended.printed, 10)
+    );
+    Ok(ended.figures)
+}
+
+/// Runs a command once, and gives what it cost and printed even if it fails. It must start.
+pub fn measure_to_any_end(command: &Command) -> Result<Ended> {
+    let name = command::shown(command);
+    let mut measured = Command::new(THIS_PROGRAM);
     measured
         .args(["measure", "--"])
         .arg(command.get_program())
@@ -69,32 +90,47 @@ pub fn measure(command: &Command) -> Result<Figures> {
             None => measured.env_remove(variable),
         };
     }
-    let printed = command::output(&mut measured).with_context(|| format!("measure `{name}`"))?;
-    Figures::parse(&printed)
+    let output = measured
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("start `{name}`"))?;
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(
+        output.status.success(),
+        "measure `{name}`: {}",
+        command::last_lines(&printed, 10)
+    );
+    let line = String::from_utf8_lossy(&output.stdout);
+    let (figures, end) = line
+        .trim_end()
+        .rsplit_once('\t')
+        .with_context(|| format!("measure `{name}`: {line:?}"))?;
+    Ok(Ended {
+        figures: Figures::parse(figures)?,
+        is_success: end == SUCCEEDED,
+        printed,
+    })
 }
 
-/// The small process: runs the words as a command and prints what it cost.
+/// Itself, even after its file was replaced by a newer build.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+const SUCCEEDED: &str = "succeeded";
+const FAILED: &str = "failed";
+
+/// The small process: runs the words as a command, passes its standard error on, and prints what it cost and how it ended.
 pub fn measure_child(words: &[String]) -> Result<()> {
     let (program, arguments) = words.split_first().context("nothing to measure")?;
     let started = Instant::now();
-    let output = Command::new(program)
+    let status = Command::new(program)
         .args(arguments)
-        .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .output()
+        .status()
         .with_context(|| format!("start {program}"))?;
     let wall = started.elapsed().as_secs_f64();
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "{program} ended with {}: {}",
-        output.status,
-        command::last_lines(&said, 10)
-    );
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("ask the kernel what it cost")?;
     let cpu = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    println!("{wall:.6}\t{:.6}\t{}", cpu as f64 / 1e6, usage.max_rss());
+    let end = if status.success() { SUCCEEDED } else { FAILED };
+    println!("{wall:.6}\t{:.6}\t{}\t{end}", cpu as f64 / 1e6, usage.max_rss());
     Ok(())
 }
 

@@ -16,7 +16,12 @@ const FLOORS: [(&str, &[&str]); 10] = [
     ("store", &["domain"]),
     ("server", &["domain", "content", "protocol", "sources", "store"]),
     ("agent", &["domain", "protocol"]),
-    ("cli", &["domain", "content", "sources", "agent", "protocol", "server", "store"]),
+    (
+        "cli",
+        &[
+            "domain", "content", "sources", "agent", "protocol", "server", "store",
+        ],
+    ),
     ("testkit", &["domain", "content", "sources", "agent"]),
     ("xtask", &[]),
 ];
