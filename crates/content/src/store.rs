@@ -8,10 +8,12 @@ mod insert;
 mod lock;
 mod partial;
 mod state;
+mod sweep;
 
 pub use insert::{Expected, InsertError};
 pub use lock::Lock;
 pub use partial::Partial;
+pub use sweep::{Sweep, Swept, Usage};
 
 use crate::disk::{Disk, LocalDisk};
 use crate::mapped::Mapped;

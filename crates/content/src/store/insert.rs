@@ -101,7 +101,7 @@ impl Store {
     /// left behind. A file that is here already is neither read nor written again.
     pub fn insert(&self, reader: impl Read, expected: Expected) -> Result<(Sha256Digest, u64), InsertError> {
         if let Expected::Exactly { sha256, size_bytes } = expected
-            && self.contains(&sha256)
+            && self.want(&sha256).map_err(InsertError::Disk)?
         {
             return Ok((sha256, size_bytes));
         }
@@ -126,10 +126,10 @@ impl Store {
 
     /// Gives a complete file the name that its digest is; one that is there already stays.
     pub(super) fn keep(&self, temp: TempFile, digest: Sha256Digest) -> io::Result<()> {
-        let path = self.file_path(&digest);
-        if path.is_file() {
+        if self.want(&digest)? {
             return Ok(());
         }
+        let path = self.file_path(&digest);
         self.make_shelf(&path)?;
         temp.give_name(&path)
     }

@@ -3,3 +3,4 @@
 
 mod faults;
 mod store;
+mod sweep;
