@@ -67,10 +67,13 @@ impl World {
                     relations: chance.below(1 << 30) as u32,
                     ..Default::default()
                 };
+                let stated = format!("1.{}-{version}+{codename}{}", place % 50, place % 7);
                 let package = self.interner.intern(PackageKey {
                     name: &format!("package-{place:05}"),
                     architecture: if place % 3 == 0 { "all" } else { "amd64" },
-                    version: &format!("1.{}-{version}+{codename}{}", place % 50, place % 7),
+                    version: &stated,
+                    source: &format!("source-{:05}", place / 3),
+                    source_version: &stated,
                     fingerprint,
                 })?;
                 if version == 0 {

@@ -202,6 +202,8 @@ fn a_package_is_found_by_all_that_its_verdict_depends_on() {
         name: "openssl",
         architecture: "amd64",
         version: "3.0.19-1",
+        source: "openssl",
+        source_version: "3.0.19-1",
         fingerprint: build,
     };
     let others = [
@@ -229,6 +231,14 @@ fn a_package_is_found_by_all_that_its_verdict_depends_on() {
             architecture: "openssl",
             ..key
         },
+        PackageKey {
+            source: "libressl",
+            ..key
+        },
+        PackageKey {
+            source_version: "3.0.19-1+b1",
+            ..key
+        },
     ];
     let mut interner = Interner::default();
     let first = interner.intern(key).expect("room");
@@ -236,10 +246,10 @@ fn a_package_is_found_by_all_that_its_verdict_depends_on() {
         .iter()
         .map(|other| interner.intern(*other).expect("room"))
         .collect();
-    assert_eq!((numbers.len(), numbers.contains(&first)), (5, false));
+    assert_eq!((numbers.len(), numbers.contains(&first)), (7, false));
     assert_eq!(
         (interner.intern(key), interner.find(key), interner.len()),
-        (Ok(first), Some(first), 6)
+        (Ok(first), Some(first), 8)
     );
     assert_eq!(interner.package(first), Some(key));
     assert_eq!(
@@ -249,5 +259,5 @@ fn a_package_is_found_by_all_that_its_verdict_depends_on() {
         }),
         None
     );
-    assert_eq!(interner.package(PackageId(6)), None);
+    assert_eq!(interner.package(PackageId(8)), None);
 }

@@ -3,5 +3,6 @@
 mod assess;
 mod deb822;
 mod fleet;
+mod ledger;
 mod oracle;
 mod version;

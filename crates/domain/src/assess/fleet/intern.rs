@@ -13,6 +13,10 @@ pub struct PackageKey<'a> {
     pub architecture: &'a str,
     /// Its version.
     pub version: &'a str,
+    /// Its source package.
+    pub source: &'a str,
+    /// Its source package's version.
+    pub source_version: &'a str,
     /// What tells two builds of one version apart.
     pub fingerprint: BuildFingerprint,
 }
@@ -23,6 +27,8 @@ impl<'a> From<&'a InstalledPackage> for PackageKey<'a> {
             name: &package.name,
             architecture: &package.architecture,
             version: &package.version,
+            source: &package.source,
+            source_version: &package.source_version,
             fingerprint: package.fingerprint,
         }
     }
@@ -48,6 +54,8 @@ struct Interned {
     name: u32,
     architecture: u32,
     version: u32,
+    source: u32,
+    source_version: u32,
     fingerprint: BuildFingerprint,
 }
 
@@ -61,6 +69,8 @@ impl Interner {
             name: self.word(key.name)?,
             architecture: self.word(key.architecture)?,
             version: self.word(key.version)?,
+            source: self.word(key.source)?,
+            source_version: self.word(key.source_version)?,
             fingerprint: key.fingerprint,
         };
         if let Some(number) = self.packages.get(&key) {
@@ -91,6 +101,8 @@ impl Interner {
             name: word(key.name)?,
             architecture: word(key.architecture)?,
             version: word(key.version)?,
+            source: word(key.source)?,
+            source_version: word(key.source_version)?,
             fingerprint: key.fingerprint,
         };
         self.packages.get(&key).copied().map(PackageId)
@@ -104,6 +116,8 @@ impl Interner {
             name: text(key.name),
             architecture: text(key.architecture),
             version: text(key.version),
+            source: text(key.source),
+            source_version: text(key.source_version),
             fingerprint: key.fingerprint,
         })
     }

@@ -1,0 +1,381 @@
+//! A fleet's findings kept current: one host's news or one sync changes what it touches and nothing else. What comes out
+//! is what [`assess_chunk`](super::assess_chunk) finds from the beginning. How one package is judged is not known here.
+
+use super::holders::Holders;
+use super::hosts::{CHUNK_HOSTS, ChannelsNo, ChunkNo, HostNo};
+use super::packages::{PackageId, PackageSet};
+use super::table::{PackageVerdict, UpdateNo};
+use super::verdicts::Verdicts;
+use roaring::RoaringBitmap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// What a host has told.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Where its packages come from.
+    pub channels: ChannelsNo,
+    /// What it has; hosts of one image share it.
+    pub packages: Arc<PackageSet>,
+    /// Whether all of the host itself could be read and followed.
+    pub reading: Reading,
+}
+
+/// Whether something could be read and believed as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Something is missing or in doubt: silence proves nothing.
+    Holed,
+}
+
+/// What is known of a host number.
+#[derive(Clone, Debug, Default)]
+enum Entry {
+    /// No host has it.
+    #[default]
+    Vacant,
+    /// Its host has not said yet what it has: it is unknown.
+    Silent,
+    Told {
+        told: Told,
+        /// How many of its packages no verified source answers for.
+        unanswered: u32,
+    },
+}
+
+/// One channels' hosts and verdicts.
+#[derive(Debug, Default)]
+struct Channel {
+    members: RoaringBitmap,
+    verdicts: Verdicts,
+    reading: Reading,
+}
+
+/// What changed since it was asked last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The updates whose hosts of a chunk are others now.
+    pub missing: BTreeSet<(UpdateNo, ChunkNo)>,
+    /// The chunks whose unknown hosts are others now.
+    pub unknown: BTreeSet<ChunkNo>,
+}
+
+/// A fleet and its findings.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    hosts: Vec<Entry>,
+    holders: Holders,
+    channels: Vec<Channel>,
+    missing: Vec<RoaringBitmap>,
+    /// For each update, the pairs whose verdict it is.
+    causes: HashMap<UpdateNo, Vec<(ChannelsNo, PackageId)>>,
+    unknown: RoaringBitmap,
+    changes: Changes,
+}
+
+impl Ledger {
+    /// A host has told what it has and where its packages come from. `judge` has to give equal answers to equal
+    /// questions until [`Self::rejudge`] is called for them.
+    pub fn tell(
+        &mut self,
+        host: HostNo,
+        told: Told,
+        judge: &mut impl FnMut(ChannelsNo, PackageId) -> PackageVerdict,
+    ) {
+        let channels = told.channels;
+        self.channel(channels);
+        let (mut updates, mut unanswered) = (Vec::new(), 0);
+        for package in told.packages.iter() {
+            match self.verdict(channels, package, judge) {
+                PackageVerdict::Settled => {}
+                PackageVerdict::Unknown => unanswered += 1,
+                PackageVerdict::Missing(update) => updates.push(update),
+            }
+        }
+        updates.sort_unstable();
+        updates.dedup();
+        let before = self.updates_of(host);
+        let old = std::mem::take(self.entry(host));
+        match &old {
+            Entry::Told { told: old, .. } => {
+                self.holders.change(host, &old.packages, &told.packages);
+                self.channel(old.channels).members.remove(host.0);
+            }
+            Entry::Vacant | Entry::Silent => self.holders.add(host, &told.packages),
+        }
+        self.channel(channels).members.insert(host.0);
+        *self.entry(host) = Entry::Told { told, unanswered };
+        self.replace(host, &before, &updates);
+        self.see_whether_known(host);
+    }
+
+    /// A host is there and has told nothing yet.
+    pub fn expect(&mut self, host: HostNo) {
+        self.clear(host);
+        *self.entry(host) = Entry::Silent;
+        self.see_whether_known(host);
+    }
+
+    /// A host is gone: retired, or moved to another tenant.
+    pub fn remove(&mut self, host: HostNo) {
+        self.clear(host);
+        self.see_whether_known(host);
+    }
+
+    /// Judges again what a sync may have changed: these packages under these channels. Those that nobody asked about yet
+    /// are passed over.
+    pub fn rejudge(
+        &mut self,
+        channels: ChannelsNo,
+        packages: impl IntoIterator<Item = PackageId>,
+        judge: &mut impl FnMut(ChannelsNo, PackageId) -> PackageVerdict,
+    ) {
+        let mut touched = BTreeSet::new();
+        for package in packages {
+            let Some(old) = self.channel(channels).verdicts.get(package) else {
+                continue;
+            };
+            let new = judge(channels, package);
+            if old == new {
+                continue;
+            }
+            self.channel(channels).verdicts.set(package, new);
+            if let PackageVerdict::Missing(update) = old {
+                let causes = self.causes.entry(update).or_default();
+                causes.retain(|cause| *cause != (channels, package));
+                touched.insert(update);
+            }
+            if let PackageVerdict::Missing(update) = new {
+                self.causes.entry(update).or_default().push((channels, package));
+                touched.insert(update);
+            }
+            if (old == PackageVerdict::Unknown) != (new == PackageVerdict::Unknown) {
+                self.count_unanswered(channels, package, new);
+            }
+        }
+        for update in touched {
+            self.gather(update);
+        }
+    }
+
+    /// Says whether all sources of these channels can be believed; if not, their hosts are unknown.
+    pub fn set_reading(&mut self, channels: ChannelsNo, reading: Reading) {
+        let channel = self.channel(channels);
+        if channel.reading == reading {
+            return;
+        }
+        channel.reading = reading;
+        let members = channel.members.clone();
+        for host in members {
+            self.see_whether_known(HostNo(host));
+        }
+    }
+
+    /// The hosts that miss an update.
+    pub fn missing(&self, update: UpdateNo) -> Option<&RoaringBitmap> {
+        self.missing
+            .get(update.0 as usize)
+            .filter(|hosts| !hosts.is_empty())
+    }
+
+    /// The updates that somebody misses, with their hosts.
+    pub fn updates(&self) -> impl Iterator<Item = (UpdateNo, &RoaringBitmap)> {
+        (0..)
+            .map(UpdateNo)
+            .zip(&self.missing)
+            .filter(|(_, hosts)| !hosts.is_empty())
+    }
+
+    /// The hosts of which something is not known. They may miss updates too.
+    pub fn unknown(&self) -> &RoaringBitmap {
+        &self.unknown
+    }
+
+    /// The hosts that have a package; none for a package that nobody has.
+    pub fn holders(&self, package: PackageId) -> Option<&RoaringBitmap> {
+        self.holders.of(package)
+    }
+
+    /// The hosts that use these channels.
+    pub fn members(&self, channels: ChannelsNo) -> Option<&RoaringBitmap> {
+        self.channels
+            .get(channels.0 as usize)
+            .map(|channel| &channel.members)
+    }
+
+    /// What a host has told, if it has.
+    pub fn told(&self, host: HostNo) -> Option<&Told> {
+        match self.hosts.get(host.0 as usize)? {
+            Entry::Told { told, .. } => Some(told),
+            Entry::Vacant | Entry::Silent => None,
+        }
+    }
+
+    /// The updates that a host misses, ascending.
+    pub fn updates_of(&self, host: HostNo) -> Vec<UpdateNo> {
+        let Some(told) = self.told(host) else {
+            return Vec::new();
+        };
+        let verdicts = &self.channels[told.channels.0 as usize].verdicts;
+        let mut updates: Vec<UpdateNo> = told
+            .packages
+            .iter()
+            .filter_map(|package| match verdicts.get(package) {
+                Some(PackageVerdict::Missing(update)) => Some(update),
+                _ => None,
+            })
+            .collect();
+        updates.sort_unstable();
+        updates.dedup();
+        updates
+    }
+
+    /// What changed since the last call.
+    pub fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
+    }
+
+    fn entry(&mut self, host: HostNo) -> &mut Entry {
+        let place = host.0 as usize;
+        if place >= self.hosts.len() {
+            self.hosts.resize_with(place + 1, Entry::default);
+        }
+        &mut self.hosts[place]
+    }
+
+    fn channel(&mut self, channels: ChannelsNo) -> &mut Channel {
+        let place = channels.0 as usize;
+        if place >= self.channels.len() {
+            self.channels.resize_with(place + 1, Channel::default);
+        }
+        &mut self.channels[place]
+    }
+
+    fn hosts_missing(&mut self, update: UpdateNo) -> &mut RoaringBitmap {
+        let place = update.0 as usize;
+        if place >= self.missing.len() {
+            self.missing.resize_with(place + 1, RoaringBitmap::new);
+        }
+        &mut self.missing[place]
+    }
+
+    fn verdict(
+        &mut self,
+        channels: ChannelsNo,
+        package: PackageId,
+        judge: &mut impl FnMut(ChannelsNo, PackageId) -> PackageVerdict,
+    ) -> PackageVerdict {
+        let verdicts = &mut self.channels[channels.0 as usize].verdicts;
+        if let Some(known) = verdicts.get(package) {
+            return known;
+        }
+        let verdict = judge(channels, package);
+        verdicts.set(package, verdict);
+        if let PackageVerdict::Missing(update) = verdict {
+            self.causes.entry(update).or_default().push((channels, package));
+        }
+        verdict
+    }
+
+    /// Takes back all that a host told.
+    fn clear(&mut self, host: HostNo) {
+        let before = self.updates_of(host);
+        if let Entry::Told { told, .. } = std::mem::take(self.entry(host)) {
+            self.holders.remove(host, &told.packages);
+            self.channel(told.channels).members.remove(host.0);
+        }
+        self.replace(host, &before, &[]);
+    }
+
+    /// Two ascending lists of updates: what is in one only has changed for the host.
+    fn replace(&mut self, host: HostNo, before: &[UpdateNo], now: &[UpdateNo]) {
+        for update in before.iter().filter(|update| now.binary_search(update).is_err()) {
+            self.hosts_missing(*update).remove(host.0);
+            self.changes.missing.insert((*update, host.chunk()));
+        }
+        for update in now.iter().filter(|update| before.binary_search(update).is_err()) {
+            self.hosts_missing(*update).insert(host.0);
+            self.changes.missing.insert((*update, host.chunk()));
+        }
+    }
+
+    fn see_whether_known(&mut self, host: HostNo) {
+        let is_unknown = match &self.hosts[host.0 as usize] {
+            Entry::Vacant => false,
+            Entry::Silent => true,
+            Entry::Told { told, unanswered } => {
+                // A host without a single package has not been understood.
+                *unanswered > 0
+                    || told.packages.is_empty()
+                    || told.reading == Reading::Holed
+                    || self.channels[told.channels.0 as usize].reading == Reading::Holed
+            }
+        };
+        let has_changed = match is_unknown {
+            true => self.unknown.insert(host.0),
+            false => self.unknown.remove(host.0),
+        };
+        if has_changed {
+            self.changes.unknown.insert(host.chunk());
+        }
+    }
+
+    fn count_unanswered(&mut self, channels: ChannelsNo, package: PackageId, now: PackageVerdict) {
+        let Some(holders) = self.holders.of(package) else {
+            return;
+        };
+        for host in holders & &self.channels[channels.0 as usize].members {
+            if let Entry::Told { unanswered, .. } = &mut self.hosts[host as usize] {
+                match now {
+                    PackageVerdict::Unknown => *unanswered += 1,
+                    PackageVerdict::Settled | PackageVerdict::Missing(_) => *unanswered -= 1,
+                }
+            }
+            self.see_whether_known(HostNo(host));
+        }
+    }
+
+    /// Puts the hosts of an update together again.
+    fn gather(&mut self, update: UpdateNo) {
+        let mut hosts = RoaringBitmap::new();
+        for (channels, package) in self.causes.get(&update).into_iter().flatten() {
+            if let Some(holders) = self.holders.of(*package) {
+                hosts |= holders & &self.channels[channels.0 as usize].members;
+            }
+        }
+        let old = self.hosts_missing(update);
+        let differing = &*old ^ &hosts;
+        *old = hosts;
+        for chunk in chunks_of(&differing) {
+            self.changes.missing.insert((update, chunk));
+        }
+    }
+}
+
+/// The chunks in which a bitmap has hosts.
+pub fn chunks_of(hosts: &RoaringBitmap) -> impl Iterator<Item = ChunkNo> + '_ {
+    let mut next = hosts.min();
+    std::iter::from_fn(move || {
+        let chunk = HostNo(next?).chunk();
+        next = match (u32::from(chunk.0) + 1).checked_mul(CHUNK_HOSTS as u32) {
+            Some(start) => {
+                let mut rest = hosts.iter();
+                rest.advance_to(start);
+                rest.next()
+            }
+            None => None,
+        };
+        Some(chunk)
+    })
+}
+
+/// The hosts of one chunk.
+pub fn of_chunk(hosts: &RoaringBitmap, chunk: ChunkNo) -> RoaringBitmap {
+    let mut all = RoaringBitmap::new();
+    all.insert_range(chunk.host(0).0..=chunk.host(u16::MAX).0);
+    all &= hosts;
+    all
+}
