@@ -163,6 +163,24 @@ impl fmt::Debug for KeyId {
     }
 }
 
+/// A text that is not 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a key's name is 32 hexadecimal digits")]
+pub struct NotAKeyId;
+
+impl FromStr for KeyId {
+    type Err = NotAKeyId;
+    fn from_str(text: &str) -> Result<Self, NotAKeyId> {
+        let digits: &[u8; 32] = text.as_bytes().try_into().map_err(|_| NotAKeyId)?;
+        let value = |digit: u8| char::from(digit).to_digit(16).ok_or(NotAKeyId);
+        let mut bytes = [0; 16];
+        for (byte, [high, low]) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+            *byte = (value(*high)? << 4 | value(*low)?) as u8;
+        }
+        Ok(Self(bytes))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +210,14 @@ mod tests {
         ] {
             assert_eq!(TenantId::parse(wrong), Err(NotAnId), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_keys_name_reads_back_what_it_shows() {
+        let id = KeyId([0xa7; 16]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!("a7".repeat(15).parse::<KeyId>(), Err(NotAKeyId));
+        assert_eq!("g7".repeat(16).parse::<KeyId>(), Err(NotAKeyId));
     }
 
     #[test]

@@ -10,4 +10,5 @@ pub mod deb822;
 pub mod digest;
 pub mod host;
 pub mod id;
+pub mod identity;
 pub mod version;

@@ -1,0 +1,240 @@
+//! A host's chain of check-ins. Each check-in hands back the link that the last one was answered with, and gets the
+//! next; so of two agents with one identity only one can go on, and the other is known for a copy at its first
+//! check-in. That the server issued a link at all is seen by its mark, before this rule is asked.
+
+use super::{BootId, HardwareMark, Nonce};
+use std::cmp::Ordering;
+
+/// The computer and the boot that a check-in comes from, as the agent says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    /// The boot it is in.
+    pub boot: BootId,
+    /// Its hardware; absent where nothing tells it apart.
+    pub hardware: Option<HardwareMark>,
+}
+
+/// What the server remembers of a host's chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The count of the last link issued; the next check-in must present it.
+    issued: u64,
+    /// The requests that were answered last, latest first, the one that got the last link before all.
+    recent: [Option<Nonce>; RECENT],
+    /// Who got the last link.
+    bearer: Bearer,
+    /// Who had the chain before, latest first: each came with a good link once.
+    former: Vec<Bearer>,
+}
+
+/// Former bearers that are remembered.
+const FORMER: usize = 8;
+/// Requests that are remembered, so that a late repetition by the network is not taken for a copy.
+const RECENT: usize = 4;
+
+/// What a presented link means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presented {
+    /// The chain goes on.
+    Next {
+        /// The chain from now on; its last link goes into the answer.
+        chain: Chain,
+        /// How the link stood to what the server remembers.
+        link: Standing,
+    },
+    /// The very request that got the last link: its answer was lost. It gets the same link again.
+    Retry,
+    /// A request that was answered before the last one, delivered again. Nothing changes and nothing is answered to it.
+    Replay,
+    /// A link that was used by another request: two agents have this identity, and this is not the original.
+    Copy,
+}
+
+/// How a link that is taken stood to what the server remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is the last one issued.
+    Last,
+    /// It is later than any this server remembers: it was issued after the backup that the server was restored from, or
+    /// shortly before it stopped.
+    Later,
+    /// It was used, but by a copy: the one who had the chain before is back.
+    Reclaimed,
+}
+
+impl Chain {
+    /// The chain of a host that `nonce` enrolled: link 1 is issued.
+    pub fn begin(nonce: Nonce, bearer: Bearer) -> Self {
+        Self {
+            issued: 1,
+            recent: [Some(nonce), None, None, None],
+            bearer,
+            former: Vec::new(),
+        }
+    }
+
+    /// The count of the last link issued.
+    pub fn issued(&self) -> u64 {
+        self.issued
+    }
+
+    /// Who got the last link.
+    pub fn bearer(&self) -> Bearer {
+        self.bearer
+    }
+
+    /// Whether the bearer of this link may send what belongs to the last check-in. For messages that do not move the chain.
+    pub fn is_last(&self, count: u64) -> bool {
+        count == self.issued
+    }
+
+    /// Judges a link of ours that a check-in presents.
+    ///
+    /// The original keeps the chain even if its copy checks in first: a copy boots, so it comes with another boot than
+    /// the one that the chain knew. When a used link then comes from the boot or hardware that had the chain before, an
+    /// earlier boot is alive, which a mere restart cannot explain: the chain goes back to it.
+    pub fn present(&self, count: u64, nonce: Nonce, bearer: Bearer) -> Presented {
+        if self.recent[0] == Some(nonce) {
+            // A restored server may find the request remembered with an older count than it presents.
+            return if count >= self.issued {
+                Presented::Replay
+            } else {
+                Presented::Retry
+            };
+        }
+        if self.recent.contains(&Some(nonce)) {
+            return Presented::Replay;
+        }
+        match count.cmp(&self.issued) {
+            Ordering::Equal => self.next(count, nonce, bearer, Standing::Last),
+            Ordering::Greater => self.next(count, nonce, bearer, Standing::Later),
+            Ordering::Less if self.former_place(bearer).is_some() => {
+                self.next(self.issued, nonce, bearer, Standing::Reclaimed)
+            }
+            Ordering::Less => Presented::Copy,
+        }
+    }
+
+    fn next(&self, count: u64, nonce: Nonce, bearer: Bearer, link: Standing) -> Presented {
+        let Some(issued) = count.checked_add(1) else {
+            return Presented::Copy;
+        };
+        let mut former = self.former.clone();
+        if link == Standing::Reclaimed {
+            // Whoever came after it was the copy: none of them may take the chain back.
+            former.drain(..=self.former_place(bearer).unwrap_or_default());
+        } else if bearer != self.bearer {
+            former.insert(0, self.bearer);
+            former.truncate(FORMER);
+        }
+        let [first, second, third, _] = self.recent;
+        let chain = Self {
+            issued,
+            recent: [Some(nonce), first, second, third],
+            bearer,
+            former,
+        };
+        Presented::Next { chain, link }
+    }
+
+    /// Where a bearer stands among the former ones: by its boot, or by hardware that is not that of the present one.
+    fn former_place(&self, bearer: Bearer) -> Option<usize> {
+        let is_other_boot = bearer.boot != self.bearer.boot;
+        let is_other_hardware = differs(bearer.hardware, self.bearer.hardware);
+        self.former.iter().position(|former| {
+            (is_other_boot && former.boot == bearer.boot)
+                || (is_other_hardware && former.hardware == bearer.hardware)
+        })
+    }
+}
+
+/// Whether two marks are known and are not of one computer.
+fn differs(one: Option<HardwareMark>, other: Option<HardwareMark>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one != other)
+}
+
+/// Bytes that are no chain as [`Chain::to_bytes`] writes it.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the kept chain of check-ins is damaged")]
+pub struct NotAChain;
+
+/// The first byte of a kept chain.
+const FORM: u8 = 1;
+
+impl Chain {
+    /// The chain as it is kept: at most 345 bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![FORM];
+        bytes.extend(self.issued.to_be_bytes());
+        for nonce in self.recent {
+            put(&mut bytes, nonce.map(|nonce| nonce.0));
+        }
+        put_bearer(&mut bytes, self.bearer);
+        bytes.push(self.former.len() as u8);
+        for bearer in &self.former {
+            put_bearer(&mut bytes, *bearer);
+        }
+        bytes
+    }
+
+    /// Reads what [`Chain::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`NotAChain`] for any other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotAChain> {
+        let rest = &mut bytes.strip_prefix(&[FORM]).ok_or(NotAChain)?;
+        let issued = u64::from_be_bytes(take(rest)?);
+        let mut recent = [None; RECENT];
+        for nonce in &mut recent {
+            *nonce = take_optional(rest)?.map(Nonce);
+        }
+        let bearer = take_bearer(rest)?;
+        let [count] = take(rest)?;
+        if usize::from(count) > FORMER {
+            return Err(NotAChain);
+        }
+        let former = (0..count).map(|_| take_bearer(rest)).collect::<Result<_, _>>()?;
+        if !rest.is_empty() {
+            return Err(NotAChain);
+        }
+        Ok(Self {
+            issued,
+            recent,
+            bearer,
+            former,
+        })
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, value: Option<[u8; 16]>) {
+    bytes.push(u8::from(value.is_some()));
+    bytes.extend(value.unwrap_or_default());
+}
+
+fn put_bearer(bytes: &mut Vec<u8>, bearer: Bearer) {
+    bytes.extend(bearer.boot.0);
+    put(bytes, bearer.hardware.map(|mark| mark.0));
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], NotAChain> {
+    let (first, after) = rest.split_first_chunk().ok_or(NotAChain)?;
+    *rest = after;
+    Ok(*first)
+}
+
+fn take_optional(rest: &mut &[u8]) -> Result<Option<[u8; 16]>, NotAChain> {
+    let [is_there] = take(rest)?;
+    let value = take(rest)?;
+    match is_there {
+        0 if value == [0; 16] => Ok(None),
+        1 => Ok(Some(value)),
+        _ => Err(NotAChain),
+    }
+}
+
+fn take_bearer(rest: &mut &[u8]) -> Result<Bearer, NotAChain> {
+    Ok(Bearer {
+        boot: BootId(take(rest)?),
+        hardware: take_optional(rest)?.map(HardwareMark),
+    })
+}
