@@ -5,6 +5,7 @@
 //! [`explain`] why.
 
 mod architecture;
+pub mod at_risk;
 pub mod coverage;
 pub mod explain;
 pub mod expression;

@@ -4,4 +4,5 @@
 pub mod listing;
 pub mod offer;
 pub mod release;
+pub mod source;
 pub mod update;
