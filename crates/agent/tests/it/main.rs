@@ -8,4 +8,5 @@ mod host;
 mod oracle;
 mod preferences;
 mod sources_list;
+mod transport;
 mod updaters;
