@@ -1,15 +1,12 @@
 //! Reading what was synced before, without a network: the bytes come from the store and are verified anew.
 
-use super::state::{Form, SourceState, Standing};
-use super::{SyncError, release::MAX_RELEASE_BYTES};
+use super::SyncError;
+use super::state::{SourceState, Standing};
 use crate::apt::answer::ReadableIndex;
 use crate::apt::keyring::Keyring;
-use crate::apt::openpgp;
-use crate::apt::release::Release;
-use crate::apt::snapshot::{Snapshot, SnapshotIndex};
-use crate::apt::targets::{Merged, merged_targets, unlisted};
-use content::{Mapped, Store};
-use domain::digest::Sha256Digest;
+use crate::apt::snapshot::{Kept, ReadError, Snapshot};
+use crate::apt::targets::Merged;
+use content::Store;
 use jiff::Timestamp;
 
 /// Why a snapshot could not be read: the same reasons as for a sync.
@@ -30,40 +27,12 @@ pub fn current(
         None => SourceState::load(store, source, Standing::Stale)?,
     };
     let Some(state) = state else { return Ok(None) };
-    let Some(bytes) = map(store, &state.release)? else {
-        return Ok(None);
-    };
-    let verified = match state.form {
-        Form::Inline => openpgp::verify_inrelease(&bytes, keyring, now)?,
-        Form::Detached { signature } => {
-            let Some(signature) = map(store, &signature)? else {
-                return Ok(None);
-            };
-            openpgp::verify_detached(&bytes, &signature, keyring, now)?
-        }
-    };
-    let release = Release::parse(&verified)?;
-    let is_listed = |path: &str| release.file(path).is_some();
-    let (mut indexes, mut missing) = (Vec::new(), Vec::new());
-    for target in merged_targets(source, release.facts(), is_listed) {
-        let is_it = |index: &&SnapshotIndex| {
-            index.component == target.component && index.architecture == target.architecture
-        };
-        match state.indexes.iter().find(is_it) {
-            Some(index) => indexes.push(index.clone()),
-            None => missing.push(target),
-        }
-    }
-    let unlisted = unlisted(source, release.facts(), is_listed);
-    let signatures = verified.signatures().to_vec();
-    Ok(Some(Snapshot {
+    let kept = Kept {
         release_digest: state.release,
-        release,
-        signatures,
-        indexes,
-        missing,
-        unlisted,
-    }))
+        signature_digest: state.form.signature(),
+        indexes: state.indexes,
+    };
+    Ok(kept.read(store, source, keyring, now)?)
 }
 
 /// The indexes that a source had when it was last synced, without asking whether its signature still holds. They say
@@ -77,8 +46,12 @@ pub fn last_known(store: &Store, source: &Merged<'_>) -> Vec<ReadableIndex> {
         .collect()
 }
 
-fn map(store: &Store, digest: &Sha256Digest) -> Result<Option<Mapped>, SyncError> {
-    Ok(store
-        .map(digest)?
-        .filter(|bytes| bytes.len() as u64 <= MAX_RELEASE_BYTES))
+impl From<ReadError> for SyncError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Refused(refusal) => Self::Refused(refusal),
+            ReadError::BadRelease(error) => Self::BadRelease(error),
+            ReadError::Store(error) => Self::Store(error),
+        }
+    }
 }

@@ -169,6 +169,7 @@ fn take(
     };
     let snapshot = Snapshot {
         release_digest: new.digest,
+        signature_digest: new.form.signature(),
         signatures: new.signatures,
         release: new.release,
         indexes,
