@@ -1,0 +1,314 @@
+//! SQLite: one connection writes, on a thread of its own, and makes many changes durable with one commit; several read.
+//! A change that fails is taken back alone. Where a whole commit fails, each of its changes is tried by itself, so that
+//! only those fail that must.
+
+use super::Tuning;
+use super::view::{Connection, Tx, View};
+use crate::error::Error;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// An open SQLite file.
+#[derive(Clone)]
+pub(super) struct Sqlite {
+    writer: mpsc::Sender<Message>,
+    readers: Arc<Readers>,
+}
+
+enum Message {
+    Change(Box<dyn Change>),
+    Close(oneshot::Sender<()>),
+}
+
+impl Sqlite {
+    pub(super) async fn open(path: &Path, tuning: &Tuning) -> Result<Self, Error> {
+        let options = options(path, tuning);
+        let connection = options.connect().await?;
+        let (sender, receiver) = mpsc::channel(tuning.queue.max(1));
+        let runtime = Handle::current();
+        let tx = Tx::new(View::new(Connection::Sqlite(connection), runtime.clone()));
+        let writer = Writer {
+            tx,
+            queue: receiver,
+            group: tuning.group.max(1),
+            runtime,
+        };
+        std::thread::Builder::new()
+            .name("database-writer".into())
+            .spawn(move || writer.run())
+            .map_err(|error| Error::Unavailable(sqlx::Error::Io(error)))?;
+        let readers = Readers {
+            options,
+            idle: Mutex::new(Vec::new()),
+            seats: Arc::new(Semaphore::new(tuning.connections.max(1) as usize)),
+        };
+        Ok(Self {
+            writer: sender,
+            readers: Arc::new(readers),
+        })
+    }
+
+    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: Fn(&mut Tx) -> Result<T, E> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let change = Box::new(Pending {
+            work,
+            outcome: None,
+            reply,
+        });
+        let sent = self.writer.send(Message::Change(change)).await;
+        sent.map_err(|_| Error::Closed)?;
+        match answer.await.map_err(|_| Error::Closed)? {
+            Ok(outcome) => outcome,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    pub(super) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&mut View) -> Result<T, E> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let seat = Arc::clone(&readers.seats)
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::Closed)?;
+        let runtime = Handle::current();
+        let reading = tokio::task::spawn_blocking(move || {
+            let _seat = seat;
+            let mut view = View::new(Connection::Sqlite(readers.take(&runtime)?), runtime);
+            view.script("BEGIN")?;
+            let outcome = work(&mut view);
+            // A reader that cannot end its transaction is not used again.
+            if view.script("ROLLBACK").is_ok() {
+                readers.give_back(view);
+            }
+            outcome
+        });
+        match reading.await {
+            Ok(outcome) => outcome,
+            Err(failed) if failed.is_panic() => resume_unwind(failed.into_panic()),
+            Err(_) => Err(Error::Closed.into()),
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.seats.close();
+        let idle = std::mem::take(&mut *self.readers.idle());
+        for connection in idle {
+            // What was committed is durable; an error while closing changes nothing about it.
+            drop(connection.close().await);
+        }
+        let (closed, wait) = oneshot::channel();
+        if self.writer.send(Message::Close(closed)).await.is_ok() {
+            drop(wait.await);
+        }
+    }
+}
+
+/// A file that is opened so keeps what it acknowledged when the power fails: WAL with `synchronous = FULL`
+/// (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
+fn options(path: &Path, tuning: &Tuning) -> SqliteConnectOptions {
+    let mut options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .page_size(8192)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(tuning.patience)
+        .pragma("temp_store", "memory")
+        .pragma("cache_size", "-16000")
+        .pragma("wal_autocheckpoint", "4000")
+        .pragma("journal_size_limit", "67108864")
+        .pragma("trusted_schema", "off")
+        .pragma("cell_size_check", "on")
+        .statement_cache_capacity(256)
+        .disable_statement_logging();
+    if let Some(pages) = tuning.max_pages {
+        options = options.pragma("max_page_count", pages.to_string());
+    }
+    options
+}
+
+struct Readers {
+    options: SqliteConnectOptions,
+    idle: Mutex<Vec<SqliteConnection>>,
+    seats: Arc<Semaphore>,
+}
+
+impl Readers {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<SqliteConnection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, runtime: &Handle) -> Result<SqliteConnection, Error> {
+        let idle = self.idle().pop();
+        match idle {
+            Some(connection) => Ok(connection),
+            None => {
+                let options = self
+                    .options
+                    .clone()
+                    .create_if_missing(false)
+                    .pragma("query_only", "on");
+                Ok(runtime.block_on(options.connect())?)
+            }
+        }
+    }
+
+    fn give_back(&self, view: View) {
+        if let Connection::Sqlite(connection) = view.connection {
+            self.idle().push(connection);
+        }
+    }
+}
+
+/// A change that waits for its commit. It can be run again until it is answered.
+trait Change: Send {
+    /// Runs it and keeps what came of it.
+    fn run(&mut self, tx: &mut Tx) -> Ran;
+    /// Answers whoever waits: with what came of it, or with why it was not committed.
+    fn answer(self: Box<Self>, committed: Result<(), Error>);
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ran {
+    Done,
+    Failed,
+}
+
+struct Pending<T, E, F> {
+    work: F,
+    outcome: Option<Result<Result<T, E>, Box<dyn Any + Send>>>,
+    reply: oneshot::Sender<Result<Result<T, E>, Box<dyn Any + Send>>>,
+}
+
+impl<T, E, F> Change for Pending<T, E, F>
+where
+    T: Send,
+    E: From<Error> + Send,
+    F: Fn(&mut Tx) -> Result<T, E> + Send,
+{
+    fn run(&mut self, tx: &mut Tx) -> Ran {
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)));
+        let ran = if matches!(outcome, Ok(Ok(_))) {
+            Ran::Done
+        } else {
+            Ran::Failed
+        };
+        self.outcome = Some(outcome);
+        ran
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), Error>) {
+        let outcome = match (committed, self.outcome) {
+            (Err(error), None | Some(Ok(Ok(_)))) => Ok(Err(error.into())),
+            (_, Some(outcome)) => outcome,
+            (Ok(()), None) => Ok(Err(Error::Closed.into())),
+        };
+        // Whoever asked may have gone.
+        self.reply.send(outcome).ok();
+    }
+}
+
+struct Writer {
+    tx: Tx,
+    queue: mpsc::Receiver<Message>,
+    group: usize,
+    runtime: Handle,
+}
+
+impl Writer {
+    /// Takes what waits, commits it together, answers; until nobody can ask any more.
+    fn run(mut self) {
+        let mut closing = None;
+        while let (None, Some(message)) = (&closing, self.queue.blocking_recv()) {
+            let mut changes = Vec::new();
+            let mut next = Some(message);
+            while let Some(message) = next {
+                match message {
+                    Message::Change(change) => changes.push(change),
+                    Message::Close(closed) => closing = Some(closed),
+                }
+                next = match closing {
+                    None if changes.len() < self.group => self.queue.try_recv().ok(),
+                    _ => None,
+                };
+            }
+            self.commit(changes);
+        }
+        self.queue.close();
+        self.end();
+        if let Some(closed) = closing {
+            // Whoever asked may have gone.
+            closed.send(()).ok();
+        }
+    }
+
+    fn commit(&mut self, mut changes: Vec<Box<dyn Change>>) {
+        match self.together(&mut changes) {
+            Ok(()) => changes.into_iter().for_each(|change| change.answer(Ok(()))),
+            Err(error) => match <[_; 1]>::try_from(changes) {
+                Ok([change]) => change.answer(Err(error)),
+                Err(changes) => changes.into_iter().for_each(|change| self.commit(vec![change])),
+            },
+        }
+    }
+
+    /// All changes in one transaction, each in a savepoint. An error says that none of them was committed.
+    fn together(&mut self, changes: &mut [Box<dyn Change>]) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.transact(changes);
+        if outcome.is_err() {
+            // SQLite ends the transaction by itself after some errors, and then has nothing to take back.
+            drop(self.tx.script("ROLLBACK"));
+        }
+        outcome
+    }
+
+    fn transact(&mut self, changes: &mut [Box<dyn Change>]) -> Result<(), Error> {
+        let tx = &mut self.tx;
+        tx.script("BEGIN IMMEDIATE")?;
+        if let [change] = changes {
+            return match change.run(tx) {
+                Ran::Done => tx.script("COMMIT"),
+                // The change keeps its own error; a transaction that ended by itself needs no end.
+                Ran::Failed => {
+                    drop(tx.script("ROLLBACK"));
+                    Ok(())
+                }
+            };
+        }
+        for change in &mut *changes {
+            tx.script("SAVEPOINT change")?;
+            match change.run(tx) {
+                Ran::Done => tx.script("RELEASE change")?,
+                Ran::Failed => tx.script("ROLLBACK TO change; RELEASE change")?,
+            }
+        }
+        tx.script("COMMIT")
+    }
+
+    /// Moves what the log holds into the file, and closes it. What was committed is durable either way.
+    fn end(mut self) {
+        drop(self.tx.script("PRAGMA wal_checkpoint(TRUNCATE)"));
+        if let Connection::Sqlite(connection) = self.tx.into_view().connection {
+            drop(self.runtime.block_on(connection.close()));
+        }
+    }
+}

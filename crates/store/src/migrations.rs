@@ -1,0 +1,168 @@
+//! The schema, as the steps that led to it: each a pair of files, one an engine, that is never changed once released. What
+//! was done is noted in `schema_version`; a schema of a newer program is refused.
+
+use crate::db::{Tx, View};
+use crate::error::Error;
+use crate::value::values;
+use jiff::Timestamp;
+use ring::digest::{SHA256, digest};
+
+/// Why a database cannot be used by this program.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A newer program has been here.
+    #[error(
+        "open a database of schema {found} with a program that knows schema {known}: install the newer version again, or \
+         restore the backup that it made before its first start"
+    )]
+    Newer {
+        /// The schema that stands there.
+        found: u32,
+        /// The newest that this program knows.
+        known: u32,
+    },
+    /// A step was done by another text than the one of this program.
+    #[error(
+        "open a database whose schema step {step} is not the one of this program: it was made by a build that was never released"
+    )]
+    Altered {
+        /// The step.
+        step: u32,
+    },
+    /// The engine refuses.
+    #[error(transparent)]
+    Database(#[from] Error),
+}
+
+/// How the schema that stands in a database compares with this program's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// There is none yet.
+    Empty,
+    /// It is this program's.
+    Current,
+    /// It is an older one; back up, then open.
+    Older {
+        /// The last step that was done.
+        step: u32,
+    },
+    /// It is a newer one, which this program refuses.
+    Newer {
+        /// The last step that was done.
+        step: u32,
+    },
+}
+
+struct Step {
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+macro_rules! steps {
+    ($($name:literal,)*) => {
+        &[$(Step {
+            name: $name,
+            sqlite: include_str!(concat!("../migrations/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("../migrations/postgres/", $name, ".sql")),
+        }),*]
+    };
+}
+
+const STEPS: &[Step] = steps!["0001_tenants", "0002_hosts",];
+
+/// The newest step that this program knows.
+pub const NEWEST: u32 = STEPS.len() as u32;
+
+/// How the schema compares.
+pub(crate) fn schema(view: &mut View) -> Result<Schema, OpenError> {
+    Ok(match last_step(view)? {
+        0 => Schema::Empty,
+        step if step < NEWEST => Schema::Older { step },
+        NEWEST => Schema::Current,
+        step => Schema::Newer { step },
+    })
+}
+
+fn last_step(view: &mut View) -> Result<u32, Error> {
+    let catalog = if view.is_sqlite() {
+        "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'schema_version'"
+    } else {
+        "SELECT COUNT(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'schema_version'"
+    };
+    let is_there = view.find(catalog, values![], |row| row.get::<i64>(0))?;
+    if is_there != Some(1) {
+        return Ok(0);
+    }
+    let last = view.find(
+        "SELECT COALESCE(MAX(step), 0) FROM schema_version",
+        values![],
+        |row| row.get(0),
+    )?;
+    Ok(last.unwrap_or(0))
+}
+
+/// Does the steps that are missing, all or none.
+pub(crate) fn migrate(tx: &mut Tx, now: Timestamp) -> Result<(), OpenError> {
+    if !tx.is_sqlite() {
+        // Two nodes that start together migrate one after the other: the number is this program's own.
+        tx.script("SELECT pg_advisory_xact_lock(8102447321770)")?;
+    }
+    let found = last_step(tx)?;
+    if found > NEWEST {
+        return Err(OpenError::Newer { found, known: NEWEST });
+    }
+    if found == 0 {
+        let notes = if tx.is_sqlite() {
+            SQLITE_NOTES
+        } else {
+            POSTGRES_NOTES
+        };
+        tx.script(notes)?;
+    }
+    is_unaltered(tx)?;
+    for (step, at) in STEPS.iter().zip(1_u32..).skip(found as usize) {
+        let script = if tx.is_sqlite() {
+            step.sqlite
+        } else {
+            step.postgres
+        };
+        tx.script(script)?;
+        tx.execute(
+            "INSERT INTO schema_version (step, name, digest, applied_at) VALUES ($1, $2, $3, $4)",
+            values![at, step.name, digest_of(step), now],
+        )?;
+    }
+    Ok(())
+}
+
+fn is_unaltered(view: &mut View) -> Result<(), OpenError> {
+    let done = view.list(
+        "SELECT step, digest FROM schema_version ORDER BY step",
+        values![],
+        |row| Ok((row.get::<u32>(0)?, row.get::<[u8; 32]>(1)?)),
+    )?;
+    for (at, digest) in done {
+        if STEPS
+            .get(at as usize - 1)
+            .is_none_or(|step| digest_of(step) != digest)
+        {
+            return Err(OpenError::Altered { step: at });
+        }
+    }
+    Ok(())
+}
+
+/// Of both texts, so that a database has the same notes wherever it is copied to.
+fn digest_of(step: &Step) -> [u8; 32] {
+    let both = [step.sqlite, "\0", step.postgres].concat();
+    digest(&SHA256, both.as_bytes())
+        .as_ref()
+        .try_into()
+        .expect("a SHA-256 digest has 32 bytes")
+}
+
+const SQLITE_NOTES: &str = "CREATE TABLE schema_version (
+    step INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, digest BLOB NOT NULL, applied_at INTEGER NOT NULL) STRICT";
+const POSTGRES_NOTES: &str = "CREATE TABLE schema_version (
+    step BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, digest BYTEA NOT NULL, applied_at BIGINT NOT NULL)";

@@ -1,0 +1,6 @@
+//! What the store promises, on both engines. PostgreSQL is started by the tests themselves; where it is not installed,
+//! its half is skipped aloud.
+
+mod engines;
+mod hosts;
+mod tenants;
