@@ -1,6 +1,13 @@
-//! What the whole-scan tests run on: real package lists and freshly built Debian roots, kept in a cache outside the
-//! checkout (`$XDG_CACHE_HOME/patchyard-tests`). Addresses come from this machine's own configured sources; none is
-//! written here.
+//! What whole-system tests run on: real package lists, freshly built Debian roots, and hosts booted from them. What is
+//! dear to make is kept in a cache outside the checkout (`$XDG_CACHE_HOME/patchyard-tests`). Addresses come from this
+//! machine's own configured sources; none is written here.
+
+pub mod booted;
+mod ground;
+pub mod network;
+pub mod proxy;
+
+pub use ground::Lab;
 
 use crate::apt::Apt;
 use crate::host::HostTree;

@@ -3,4 +3,5 @@
 
 mod archive;
 mod lab;
+mod lab_hosts;
 mod server;
