@@ -39,7 +39,7 @@ fn text(tree: &Tree, path: &str) -> Option<String> {
 }
 
 /// A fact as it may be kept: one line without control characters, not too long; none if nothing is left.
-fn fact(text: &str) -> Option<String> {
+pub(crate) fn fact(text: &str) -> Option<String> {
     let fact: String = text
         .trim()
         .chars()

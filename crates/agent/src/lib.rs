@@ -3,6 +3,7 @@
 //! What the answers mean for updates is decided in `domain`; what vendors publish is read in `sources`.
 
 pub mod apt_conf;
+pub mod attribution;
 mod config_dir;
 pub mod dpkg_status;
 pub mod effects;
@@ -13,6 +14,7 @@ pub mod preferences;
 pub mod problem;
 pub mod shown;
 pub mod sources_list;
+pub mod survey;
 pub mod transport;
 pub mod tree;
 pub mod updaters;

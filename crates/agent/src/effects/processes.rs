@@ -154,7 +154,7 @@ pub(super) fn without_usr(path: &str) -> &str {
 }
 
 /// The system service of a process, from systemd's own hierarchy or the unified one.
-fn service_of(cgroup: &str) -> Option<String> {
+pub(crate) fn service_of(cgroup: &str) -> Option<String> {
     let paths = cgroup.lines().filter_map(|line| {
         line.strip_prefix("0::")
             .or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))

@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod apt_conf;
+mod attribution;
 mod dpkg_status;
 mod effects;
 mod host;
 mod oracle;
 mod preferences;
 mod sources_list;
+mod survey;
 mod transport;
 mod updaters;
