@@ -5,6 +5,7 @@ pub mod apt;
 pub mod archive;
 pub mod fleet;
 pub mod host;
+pub mod hostile;
 pub mod keys;
 pub mod lab;
 pub mod server;
