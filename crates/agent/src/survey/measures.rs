@@ -63,7 +63,7 @@ fn clock(tree: &Tree, booted_micros: i64) -> ClockKeeping {
     let exists = |path: &&str| matches!(tree.kind(path), Ok(Some(_)));
     let Some(service) = TIME_SERVICES
         .iter()
-        .find(|service| service.runs.iter().any(|path| exists(&path)))
+        .find(|service| service.runs.iter().any(exists))
     else {
         return match virtualisation(tree).is_container() {
             true => ClockKeeping::Machine,
