@@ -15,16 +15,18 @@ use agent::effects::processes::Processes;
 use agent::host::{Host, ReadOptions};
 use agent::tree::Tree;
 use anyhow::Context;
-use channels::Channels;
+use channels::{Channels, Keyrings};
 use content::Store;
 use domain::host::channels::Settings;
 use findings::Findings;
 use jiff::Timestamp;
 use simulate::{Simulated, World};
 use sources::apt::lists::HostLists;
+use sources::apt::openpgp::Proven;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Runs the scan and hands everything found to `show`.
@@ -41,11 +43,7 @@ pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>
     let host = agent::host::read(&args.root, options)
         .with_context(|| format!("read the host at {}", args.root.display()))?;
     let (store, _scratch) = open_store(args)?;
-    let channels = if args.refresh {
-        refresh::ask(&host, &store, started.at)
-    } else {
-        ask_own_lists(&host, &store, started.at)
-    };
+    let channels = ask(&host, &store, args, started.at);
     let simulated = args
         .simulate
         .then(|| simulate(args, &host, &store, &channels))
@@ -146,7 +144,21 @@ fn open_store(args: &ScanArgs) -> anyhow::Result<(Store, Option<tempfile::TempDi
     }
 }
 
-fn ask_own_lists<'host>(host: &'host Host, store: &Store, now: Timestamp) -> Channels<'host> {
+fn ask<'host>(host: &'host Host, store: &Store, args: &ScanArgs, now: Timestamp) -> Channels<'host> {
+    let proven = Arc::new(Proven::load(store));
+    let keyrings = Keyrings::of_host(host, Arc::clone(&proven));
+    let channels = if args.refresh {
+        refresh::ask(&keyrings, store, now)
+    } else {
+        ask_own_lists(&keyrings, store, now)
+    };
+    // What cannot be remembered is computed again next time.
+    let _ = proven.save(store);
+    channels
+}
+
+fn ask_own_lists<'host>(keyrings: &Keyrings<'host>, store: &Store, now: Timestamp) -> Channels<'host> {
+    let host = keyrings.host;
     let inside = host.apt_conf.folder("Dir::State::lists");
     let open = |name: &str| -> io::Result<Option<File>> {
         match host
@@ -161,7 +173,7 @@ fn ask_own_lists<'host>(host: &'host Host, store: &Store, now: Timestamp) -> Cha
     let settings = |label: Option<&str>| settings_for(host, label);
     let lists = HostLists::new(host.lists.clone(), &open, store, &settings, now);
     let channels = Channels::ask(
-        host,
+        keyrings,
         |source, keyring| lists.answer(source, keyring),
         |source| lists.last_known(source),
     );

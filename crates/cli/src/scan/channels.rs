@@ -10,7 +10,9 @@ use domain::host::channels::Stanza;
 use sources::apt::answer::{Answer, NoAnswer, ReadableIndex};
 use sources::apt::channels::{self, KeyFile, Listings};
 use sources::apt::keyring::Keyring;
+use sources::apt::openpgp::Proven;
 use sources::apt::targets::{self, Merged};
+use std::sync::Arc;
 
 /// A configured source and what came of asking it.
 pub struct Asked<'host> {
@@ -31,15 +33,14 @@ pub struct Channels<'host> {
 }
 
 impl<'host> Channels<'host> {
-    /// Asks every source of the host by `ask`, several at a time; `last_known` has the indexes of one that answers
+    /// Asks every source of the keyrings' host by `ask`, several at a time; `last_known` has the indexes of one that answers
     /// nothing now.
     pub fn ask(
-        host: &'host Host,
+        keyrings: &Keyrings<'host>,
         ask: impl Fn(&Merged<'host>, &Keyring) -> Result<Answer, NoAnswer> + Sync,
         last_known: impl Fn(&Merged<'host>) -> Vec<ReadableIndex>,
     ) -> Self {
-        let keyrings = Keyrings::of_host(host);
-        let merged = targets::merge(&host.channel_config.stanzas);
+        let merged = targets::merge(&keyrings.host.channel_config.stanzas);
         let outcomes = side_by_side(&merged, |source| {
             let keyring = keyrings.of(source.stanzas[0])?;
             ask(source, &keyring)
@@ -103,16 +104,17 @@ impl<'host> Channels<'host> {
 
 /// The keyrings of a host, each file parsed once however many sources name it.
 pub struct Keyrings<'host> {
-    host: &'host Host,
+    /// The host.
+    pub host: &'host Host,
     parsed: channels::Keyrings,
 }
 
 impl<'host> Keyrings<'host> {
-    /// None parsed yet.
-    pub fn of_host(host: &'host Host) -> Self {
+    /// None parsed yet; signatures that `proven` knows are not computed again.
+    pub fn of_host(host: &'host Host, proven: Arc<Proven>) -> Self {
         Self {
             host,
-            parsed: channels::Keyrings::default(),
+            parsed: channels::Keyrings::new(proven),
         }
     }
 

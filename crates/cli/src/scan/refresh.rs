@@ -24,8 +24,8 @@ use std::sync::Arc;
 
 /// Syncs every source of the host and asks what came of it. A source that cannot be reached now answers by the
 /// snapshot that was adopted last, and says so.
-pub fn ask<'host>(host: &'host Host, store: &Store, now: Timestamp) -> Channels<'host> {
-    let keyrings = Keyrings::of_host(host);
+pub fn ask<'host>(keyrings: &Keyrings<'host>, store: &Store, now: Timestamp) -> Channels<'host> {
+    let host = keyrings.host;
     let merged = targets::merge(&host.channel_config.stanzas);
     let keys: Vec<Result<Keyring, NoAnswer>> = merged
         .iter()

@@ -4,6 +4,7 @@
 use super::answer::{Answer, NoAnswer, ReadableIndex};
 use super::index::Index;
 use super::keyring::{Keyring, KeyringError};
+use super::openpgp::Proven;
 use content::Mapped;
 use domain::catalog::listing::{Listing, ListingNo};
 use domain::catalog::offer::Offer;
@@ -85,9 +86,18 @@ pub struct KeyFile {
 #[derive(Debug, Default)]
 pub struct Keyrings {
     parsed: Mutex<BTreeMap<String, Arc<Keyring>>>,
+    proven: Arc<Proven>,
 }
 
 impl Keyrings {
+    /// None parsed yet; signatures that `proven` knows are not computed again.
+    pub fn new(proven: Arc<Proven>) -> Self {
+        Self {
+            parsed: Mutex::default(),
+            proven,
+        }
+    }
+
     /// The keys that may sign a source, out of the files that it names or that count for all, or why there are none.
     pub fn of(&self, stanza: &Stanza, files: &[KeyFile]) -> Result<Keyring, NoAnswer> {
         let mut keyring: Option<Keyring> = None;
@@ -128,7 +138,7 @@ impl Keyrings {
         if let Some(known) = parsed.get(path) {
             return Ok(Arc::clone(known));
         }
-        let keyring = Arc::new(Keyring::parse(bytes)?);
+        let keyring = Arc::new(Keyring::parse_with(bytes, &self.proven)?);
         parsed.insert(path.to_owned(), Arc::clone(&keyring));
         Ok(keyring)
     }

@@ -1,5 +1,6 @@
 //! The keys that may sign a source: read from key files, put together, restricted to fingerprints.
 
+use super::openpgp::Proven;
 use super::openpgp::armor::{self, ArmorError};
 use super::openpgp::certificate::{Certificate, Component};
 use super::openpgp::packet::{PacketError, packets, tag};
@@ -70,6 +71,11 @@ impl Keyring {
     /// Reads a key file as apt accepts it: OpenPGP certificates in binary or in ASCII armour. Certificates and subkeys of
     /// other versions than 4 are passed over, as GnuPG 2.2 does.
     pub fn parse(file: &[u8]) -> Result<Self, KeyringError> {
+        Self::parse_with(file, &Arc::default())
+    }
+
+    /// The same; signatures by its keys that `proven` knows are not computed again, and it learns the others.
+    pub fn parse_with(file: &[u8], proven: &Arc<Proven>) -> Result<Self, KeyringError> {
         if file.len() > MAX_KEYRING_BYTES {
             return Err(KeyringError::TooLarge {
                 size_bytes: file.len(),
@@ -80,10 +86,10 @@ impl Keyring {
         }
         let mut certificates = Vec::new();
         if file.first().is_some_and(|first| first & 0x80 != 0) {
-            read(file, &mut certificates)?;
+            read(file, proven, &mut certificates)?;
         } else {
             for block in armor::decode_all(file, "PUBLIC KEY BLOCK").map_err(KeyringError::Armor)? {
-                read(&block, &mut certificates)?;
+                read(&block, proven, &mut certificates)?;
             }
         }
         if certificates.is_empty() {
@@ -235,7 +241,11 @@ impl Keyring {
 }
 
 /// Sorts packets into certificates.
-fn read(bytes: &[u8], certificates: &mut Vec<Vec<Component>>) -> Result<(), KeyringError> {
+fn read(
+    bytes: &[u8],
+    proven: &Arc<Proven>,
+    certificates: &mut Vec<Vec<Component>>,
+) -> Result<(), KeyringError> {
     /// Where signatures go.
     enum Place {
         Outside,
@@ -256,7 +266,7 @@ fn read(bytes: &[u8], certificates: &mut Vec<Vec<Component>>) -> Result<(), Keyr
                     Place::Outside
                 };
                 if matches!(place, Place::Component) {
-                    certificates.push(vec![Component::new(packet.tag, packet.body)]);
+                    certificates.push(vec![Component::new(packet.tag, packet.body, proven)]);
                 } else {
                     certificates.push(Vec::new());
                 }
@@ -280,7 +290,7 @@ fn read(bytes: &[u8], certificates: &mut Vec<Vec<Component>>) -> Result<(), Keyr
                     (tag::PUBLIC_SUBKEY, _) if packet.body.first() != Some(&4) => place = Place::Passed,
                     _ => {
                         place = Place::Component;
-                        certificate.push(Component::new(packet.tag, packet.body));
+                        certificate.push(Component::new(packet.tag, packet.body, proven));
                     }
                 }
             }

@@ -8,11 +8,13 @@ pub(crate) mod armor;
 pub(crate) mod certificate;
 mod key;
 pub(crate) mod packet;
+mod proven;
 mod refusal;
 pub(crate) mod signature;
 
 pub use armor::ArmorError;
 pub use packet::PacketError;
+pub use proven::Proven;
 pub use refusal::{Fault, Refusal, SignatureFault};
 
 use super::clearsign::{self, DigestName};

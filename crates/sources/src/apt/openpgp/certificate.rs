@@ -6,11 +6,12 @@
 
 use super::key::{self, PublicKey, Strength, Unusable};
 use super::packet::tag;
+use super::proven::Proven;
 use super::refusal::{Fault, digest_name, revocation_reason};
 use super::signature::{Criticals, Signature, end};
 use jiff::Timestamp;
 use std::cell::Cell;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// How many signatures of one component's are checked at most.
 const MAX_CHECKS: u32 = 64;
@@ -33,18 +34,21 @@ pub(crate) struct Component {
     pub(crate) signatures: Vec<Box<[u8]>>,
     /// Of a key: its fingerprint.
     pub(crate) fingerprint: Option<[u8; 20]>,
+    proven: Arc<Proven>,
     key: OnceLock<Result<PublicKey, Unusable>>,
     standing: OnceLock<Standing>,
 }
 
 impl Component {
-    pub(crate) fn new(tag: u8, body: &[u8]) -> Self {
+    /// `proven` is asked before a signature by it is computed.
+    pub(crate) fn new(tag: u8, body: &[u8], proven: &Arc<Proven>) -> Self {
         let is_key = matches!(tag, tag::PUBLIC_KEY | tag::PUBLIC_SUBKEY);
         Self {
             tag,
             body: body.into(),
             signatures: Vec::new(),
             fingerprint: is_key.then(|| key::fingerprint(body)).flatten(),
+            proven: Arc::clone(proven),
             key: OnceLock::new(),
             standing: OnceLock::new(),
         }
@@ -52,7 +56,8 @@ impl Component {
 
     /// The key itself, if it is of an accepted algorithm.
     pub(crate) fn key(&self) -> Result<&PublicKey, &Unusable> {
-        self.key.get_or_init(|| PublicKey::parse(&self.body)).as_ref()
+        let parse = || PublicKey::parse(&self.body, Arc::clone(&self.proven));
+        self.key.get_or_init(parse).as_ref()
     }
 
     /// As it is hashed in front of other content.

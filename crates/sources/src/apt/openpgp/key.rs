@@ -1,12 +1,14 @@
 //! Public keys and the arithmetic with them. Only algorithms of the accepted set ever reach the libraries that compute:
 //! ring for RSA, five times faster than the rest; rPGP for curves, and for RSA with digests that are refused in the end.
 
+use super::proven::{Claim, Proven};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::PacketHeader;
 use pgp::types::{EcdsaPublicParams as Curve, EddsaLegacyPublicParams as Edwards};
 use pgp::types::{KeyDetails as _, Mpi, PublicParams, SignatureBytes, Tag, VerifyingKey as _};
-use ring::digest::{Algorithm, SHA256, SHA384, SHA512};
+use ring::digest::{SHA256, SHA384, SHA512};
 use ring::signature::{self as rsa, RsaParameters, RsaPublicKeyComponents};
+use std::sync::Arc;
 
 /// Largest number that is computed with, in bits.
 pub(crate) const MAX_BITS: usize = 8192;
@@ -19,6 +21,8 @@ const MAX_KEY_BYTES: usize = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct PublicKey {
     inner: pgp::packet::PublicKey,
+    body: Box<[u8]>,
+    proven: Arc<Proven>,
     algorithm: u8,
     strength: Strength,
     /// Of RSA; empty otherwise.
@@ -42,8 +46,8 @@ pub(crate) struct Unusable {
 
 impl PublicKey {
     /// Reads the body of a version 4 public-key packet: RSA up to 8192 bits, EdDSA on Curve25519, ECDSA on NIST P-256,
-    /// P-384 and P-521.
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Unusable> {
+    /// P-384 and P-521. `proven` is asked before a signature by it is computed.
+    pub(crate) fn parse(body: &[u8], proven: Arc<Proven>) -> Result<Self, Unusable> {
         let algorithm = body.get(5).copied().unwrap_or(0);
         let unusable = Unusable {
             algorithm: name(algorithm),
@@ -74,6 +78,8 @@ impl PublicKey {
         };
         Ok(Self {
             inner,
+            body: body.into(),
+            proven,
             algorithm,
             strength,
             modulus: modulus.to_vec(),
@@ -91,17 +97,30 @@ impl PublicKey {
         self.strength
     }
 
-    /// Whether the numbers are this key's signature of the document by the digest of this number (RFC 9580 §9.5), the
-    /// first bits of which were given with it.
-    pub(crate) fn verify(&self, document: &[u8], digest: u8, check: [u8; 2], numbers: &[&[u8]]) -> bool {
-        match (rsa_parameters(digest), numbers) {
-            (Some((algorithm, parameters)), [number])
-                if self.is_rsa() && self.strength == Strength::Enough =>
-            {
-                let hash = ring::digest::digest(algorithm, document);
-                hash.as_ref().starts_with(&check) && self.verify_rsa(document, parameters, number)
+    /// Whether the value is this key's signature of the document, whose parts follow each other. What was proven before
+    /// is not computed again.
+    pub(crate) fn verify(&self, document: &[&[u8]], value: &Value<'_>) -> bool {
+        let Some(hash) = hash(document, value.digest) else {
+            return false;
+        };
+        let claim = Claim {
+            key: &self.body,
+            digest: value.digest,
+            hash: &hash,
+            numbers: value.numbers,
+        };
+        hash.starts_with(&value.check)
+            && self
+                .proven
+                .holds(&claim, || self.computes(document, &hash, value))
+    }
+
+    fn computes(&self, document: &[&[u8]], hash: &[u8], value: &Value<'_>) -> bool {
+        match (rsa_parameters(value.digest), value.numbers) {
+            (Some(parameters), [number]) if self.is_rsa() && self.strength == Strength::Enough => {
+                self.verify_rsa(&document.concat(), parameters, number)
             }
-            _ => self.verify_slowly(document, digest, check, numbers),
+            _ => self.verify_slowly(hash, value),
         }
     }
 
@@ -122,25 +141,43 @@ impl PublicKey {
         key.verify(parameters, document, &padded).is_ok()
     }
 
-    fn verify_slowly(&self, document: &[u8], digest: u8, check: [u8; 2], numbers: &[&[u8]]) -> bool {
-        let digest = HashAlgorithm::from(digest);
-        let Ok(hash) = digest.digest(document) else {
-            return false;
-        };
-        let numbers = numbers.iter().map(|number| Mpi::from_slice(number)).collect();
-        hash.starts_with(&check)
-            && self
-                .inner
-                .verify(digest, &hash, &SignatureBytes::Mpis(numbers))
-                .is_ok()
+    fn verify_slowly(&self, hash: &[u8], value: &Value<'_>) -> bool {
+        let numbers = value.numbers.iter().map(|number| Mpi::from_slice(number));
+        let bytes = SignatureBytes::Mpis(numbers.collect());
+        self.inner
+            .verify(HashAlgorithm::from(value.digest), hash, &bytes)
+            .is_ok()
     }
 }
 
-fn rsa_parameters(digest: u8) -> Option<(&'static Algorithm, &'static RsaParameters)> {
+/// What a signature says besides what it signs.
+pub(crate) struct Value<'a> {
+    /// Number of the digest algorithm (RFC 9580 §9.5).
+    pub(crate) digest: u8,
+    /// The first bits of the hash.
+    pub(crate) check: [u8; 2],
+    /// The signature's own numbers.
+    pub(crate) numbers: &'a [&'a [u8]],
+}
+
+/// The hash of the parts one after another; nothing for an algorithm that is not known.
+fn hash(document: &[&[u8]], digest: u8) -> Option<Vec<u8>> {
+    let algorithm = match digest {
+        8 => &SHA256,
+        9 => &SHA384,
+        10 => &SHA512,
+        _ => return HashAlgorithm::from(digest).digest(&document.concat()).ok(),
+    };
+    let mut context = ring::digest::Context::new(algorithm);
+    document.iter().for_each(|part| context.update(part));
+    Some(context.finish().as_ref().to_vec())
+}
+
+fn rsa_parameters(digest: u8) -> Option<&'static RsaParameters> {
     match digest {
-        8 => Some((&SHA256, &rsa::RSA_PKCS1_2048_8192_SHA256)),
-        9 => Some((&SHA384, &rsa::RSA_PKCS1_2048_8192_SHA384)),
-        10 => Some((&SHA512, &rsa::RSA_PKCS1_2048_8192_SHA512)),
+        8 => Some(&rsa::RSA_PKCS1_2048_8192_SHA256),
+        9 => Some(&rsa::RSA_PKCS1_2048_8192_SHA384),
+        10 => Some(&rsa::RSA_PKCS1_2048_8192_SHA512),
         _ => None,
     }
 }

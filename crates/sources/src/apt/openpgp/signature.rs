@@ -1,7 +1,7 @@
 //! Signature packets (RFC 9580 §5.2), read from their own bytes so that what is hashed is what was received. Of an
 //! unknown or doubtful packet nothing is guessed.
 
-use super::key::{self, PublicKey};
+use super::key::{self, PublicKey, Value};
 use super::packet::{Criticality, Subpacket, subpackets};
 
 /// A version 4 signature.
@@ -183,11 +183,13 @@ impl<'packet> Signature<'packet> {
         let length = u32::try_from(self.signed.len())
             .expect("counted by two bytes")
             .to_be_bytes();
-        let mut document = content.concat();
-        document.extend_from_slice(self.signed);
-        document.extend_from_slice(&[4, 0xff]);
-        document.extend_from_slice(&length);
-        key.verify(&document, self.digest, self.check, &self.numbers)
+        let document = [content, &[self.signed, &[4, 0xff], &length]].concat();
+        let value = Value {
+            digest: self.digest,
+            check: self.check,
+            numbers: &self.numbers,
+        };
+        key.verify(&document, &value)
     }
 
     /// Whether GnuPG 2.2 knows its algorithms: at another one it stops reading, whoever made the signature.
