@@ -1,4 +1,4 @@
-//! How long reading a host takes: its status alone, all of it, what updates restart, and the running processes.
+//! How long reading a host takes: its status alone, all of it, what updates do, and the running processes.
 //! `cargo bench -p agent --bench host [-- ROOT]`; without a root, this machine. One line each: what, median seconds.
 
 #![expect(
@@ -8,8 +8,7 @@
 )]
 
 use agent::effects::processes::Processes;
-use agent::effects::reboot::reboot;
-use agent::effects::{PackageRef, ProcessView, restarts};
+use agent::effects::{PackageRef, ProcessView, Surroundings};
 use agent::host::{Host, ReadOptions};
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -49,31 +48,21 @@ fn effects(host: &Host) -> Result<(), Box<dyn std::error::Error>> {
             architecture: &package.architecture,
         })
         .collect();
-    measure(
-        &format!("restarts of {} packages, processes unseen", packages.len()),
-        || {
-            black_box(restarts(&host.tree, &host.dpkg, &packages, ProcessView::Unseen));
-            Ok::<(), std::io::Error>(())
-        },
-    )?;
-    measure(&format!("reboot for {} packages", packages.len()), || {
-        black_box(reboot(&host.tree, &host.dpkg, &host.facts, &packages));
+    let effects = |view| {
+        let surroundings = Surroundings::new(&host.tree, &host.dpkg, &host.facts, view);
+        black_box(surroundings.effects(&packages));
         Ok::<(), std::io::Error>(())
-    })?;
+    };
+    measure(
+        &format!("effects of {} packages, processes unseen", packages.len()),
+        || effects(ProcessView::Unseen),
+    )?;
     if host.tree.is_live() {
         measure("running processes", || Processes::read(&host.tree).map(drop))?;
         let processes = Processes::read(&host.tree)?;
         measure(
-            &format!("restarts of {} packages, processes seen", packages.len()),
-            || {
-                black_box(restarts(
-                    &host.tree,
-                    &host.dpkg,
-                    &packages,
-                    ProcessView::Seen(&processes),
-                ));
-                Ok::<(), std::io::Error>(())
-            },
+            &format!("effects of {} packages, processes seen", packages.len()),
+            || effects(ProcessView::Seen(&processes)),
         )?;
     }
     Ok(())

@@ -1,15 +1,18 @@
 //! What installing updates would do besides replacing files: which services restart, and whether the host must be
 //! rebooted. Seen from files and `/proc` alone, without root; what cannot be seen is said to be unknown.
 
+mod info;
 pub mod processes;
 pub mod reboot;
 
-use crate::tree::{ReadError, Tree, join};
-use processes::{Processes, without_usr};
+use crate::facts::is_container;
+use crate::tree::{Tree, join};
+use domain::host::facts::Facts;
+use info::Info;
+use processes::{Processes, User, without_usr};
+use reboot::{RebootNeed, Rule};
 use std::collections::BTreeSet;
 
-/// A list of a package's files larger than this is not read.
-const LIST_BYTES: u64 = 32 << 20;
 /// Folders of units that are enabled by links in them (systemd.unit(5)).
 const ENABLED: &str = "/etc/systemd/system";
 
@@ -29,6 +32,15 @@ pub enum ProcessView<'host> {
     Unseen,
     /// They were: services count if they run.
     Seen(&'host Processes),
+}
+
+/// What replacing packages does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effects {
+    /// What restarts.
+    pub restarts: Restarts,
+    /// Whether the host must be rebooted.
+    pub reboot: RebootNeed,
 }
 
 /// What restarts.
@@ -57,77 +69,101 @@ pub enum Blind {
     },
 }
 
-/// What restarts when `packages` are replaced. `dpkg` is the folder of dpkg's status (`/var/lib/dpkg`) inside `tree`.
-///
-/// A service restarts if one of the packages ships its unit, or if one of its processes has a file of theirs in use.
-/// Only the packages' own `.list` files are read.
-pub fn restarts(tree: &Tree, dpkg: &str, packages: &[PackageRef<'_>], view: ProcessView<'_>) -> Restarts {
-    let mut services = BTreeSet::new();
-    let mut programs = BTreeSet::new();
-    let mut blind = Vec::new();
-    let enabled = match view {
-        ProcessView::Unseen => enabled_services(tree),
-        ProcessView::Seen(_) => BTreeSet::new(),
-    };
-    for package in packages {
-        let list = match list_of(tree, dpkg, *package) {
-            Ok(list) => list,
-            Err(error) => {
-                let why = crate::problem::chain(&error);
-                blind.push(Blind::Files {
+/// What of a host decides the effects of any update on it, looked at once.
+#[derive(Debug)]
+pub struct Surroundings<'host> {
+    tree: &'host Tree,
+    info: String,
+    services: Services<'host>,
+    reboot: Rule<'host>,
+}
+
+/// Which services would restart if their files were replaced.
+#[derive(Debug)]
+enum Services<'host> {
+    Running(&'host Processes),
+    Enabled(BTreeSet<String>),
+}
+
+impl<'host> Surroundings<'host> {
+    /// Looks at the host in `tree`; `dpkg` is the folder of dpkg's status (`/var/lib/dpkg`) inside it.
+    pub fn new(tree: &'host Tree, dpkg: &str, facts: &'host Facts, view: ProcessView<'host>) -> Self {
+        Self {
+            tree,
+            info: join(dpkg, "info"),
+            services: match view {
+                ProcessView::Seen(processes) => Services::Running(processes),
+                ProcessView::Unseen => Services::Enabled(enabled_services(tree)),
+            },
+            reboot: Rule {
+                kernel_release: facts.kernel_release.as_deref(),
+                is_container: tree.is_live() && is_container(tree),
+            },
+        }
+    }
+
+    /// What replacing `packages` does. A service restarts if one of them ships its unit, or if one of its processes has a
+    /// file of theirs in use. Read are only the packages' own files in dpkg's folder.
+    pub fn effects(&self, packages: &[PackageRef<'_>]) -> Effects {
+        let mut restarting = Restarting::default();
+        let mut asking = reboot::Asking::default();
+        for package in packages {
+            let info = Info::read(self.tree, &self.info, *package);
+            match info.list() {
+                Ok(list) => self.services.using(list, &mut restarting),
+                Err(error) => restarting.blind.push(Blind::Files {
                     package: package.name.to_owned(),
-                    why,
-                });
-                continue;
+                    why: crate::problem::chain(error),
+                }),
             }
-        };
-        let list = crate::words::readable(&list);
+            asking.add(package.name, self.reboot.need(package.name, &info));
+        }
+        if let Services::Running(processes) = self.services
+            && processes.unreadable() > 0
+        {
+            restarting.blind.push(Blind::Processes(processes.unreadable()));
+        }
+        Effects {
+            restarts: Restarts {
+                services: restarting.services.into_iter().collect(),
+                programs: restarting.programs.into_iter().collect(),
+                blind: restarting.blind,
+            },
+            reboot: asking.need(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Restarting {
+    services: BTreeSet<String>,
+    programs: BTreeSet<String>,
+    blind: Vec<Blind>,
+}
+
+impl Services<'_> {
+    /// Adds what has to do with a file of this list.
+    fn using(&self, list: &[u8], found: &mut Restarting) {
+        let list = crate::words::readable(list);
         for path in list.split('\n').map(without_usr).filter(|path| may_run(path)) {
-            match (unit_of(path), view) {
-                (Some(unit), ProcessView::Unseen) if enabled.contains(unit) => {
-                    services.insert(shown(unit));
+            match (unit_of(path), self) {
+                (Some(unit), Self::Enabled(enabled)) if enabled.contains(unit) => {
+                    found.services.insert(shown(unit));
                 }
-                (Some(unit), ProcessView::Seen(processes)) if processes.runs(unit) => {
-                    services.insert(shown(unit));
+                (Some(unit), Self::Running(processes)) if processes.runs(unit) => {
+                    found.services.insert(shown(unit));
                 }
-                (None, ProcessView::Seen(processes)) => {
+                (None, Self::Running(processes)) => {
                     for user in processes.users_of(path) {
-                        match &user.service {
-                            Some(unit) => services.insert(shown(unit)),
-                            None => programs.insert(user.program.clone()),
+                        match user {
+                            User::Service(unit) => found.services.insert(shown(unit)),
+                            User::Program(name) => found.programs.insert(name.clone()),
                         };
                     }
                 }
                 _ => {}
             }
         }
-    }
-    if let ProcessView::Seen(processes) = view
-        && processes.unreadable() > 0
-    {
-        blind.push(Blind::Processes(processes.unreadable()));
-    }
-    Restarts {
-        services: services.into_iter().collect(),
-        programs: programs.into_iter().collect(),
-        blind,
-    }
-}
-
-/// dpkg's list of a package's files: `name.list`, or `name:architecture.list` for `Multi-Arch: same`.
-fn list_of(tree: &Tree, dpkg: &str, package: PackageRef<'_>) -> Result<Vec<u8>, ReadError> {
-    let info = join(dpkg, "info");
-    let PackageRef { name, architecture } = package;
-    let is_plain = |text: &str| !text.contains('/') && !text.is_empty();
-    let path = join(&info, &format!("{name}.list"));
-    if !is_plain(name) || !is_plain(architecture) {
-        return Err(ReadError::NotFound { path });
-    }
-    match tree.read(&path, LIST_BYTES) {
-        Err(error) if error.is_not_found() => {
-            tree.read(&join(&info, &format!("{name}:{architecture}.list")), LIST_BYTES)
-        }
-        result => result,
     }
 }
 

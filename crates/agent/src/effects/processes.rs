@@ -3,11 +3,14 @@
 
 use crate::tree::Tree;
 use std::collections::{BTreeSet, HashMap};
+use std::io::Read;
 
 /// One process's maps larger than this are cut.
 const MAPS_BYTES: u64 = 4 << 20;
 /// Small files of /proc.
 const SMALL_BYTES: u64 = 64 << 10;
+/// What the kernel gives of such a file at a time.
+const PAGE_BYTES: usize = 4096;
 /// Processes that are looked at.
 const PROCESSES: usize = 32_768;
 
@@ -22,11 +25,11 @@ pub struct Processes {
 
 /// Who uses a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct User {
-    /// The systemd service with its suffix; absent for programs in no service or in a user's session.
-    pub service: Option<String>,
-    /// The program's name as the kernel shortens it.
-    pub program: String,
+pub enum User {
+    /// A systemd service, with its suffix.
+    Service(String),
+    /// A program in no service or in a user's session, by its name as the kernel shortens it.
+    Program(String),
 }
 
 /// Processes cannot be seen here.
@@ -47,17 +50,16 @@ impl Processes {
             return Err(ProcessError::NotLive);
         }
         let entries = tree.entries("/proc").map_err(ProcessError::NoProc)?;
-        let mut processes = Self::default();
-        let mut numbers: HashMap<User, usize> = HashMap::new();
+        let mut reading = Reading::default();
         let is_process = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
         let names = entries
             .into_iter()
             .map(|entry| entry.name)
             .filter(|name| is_process(name));
         for process in names.take(PROCESSES) {
-            processes.add(tree, &process, &mut numbers);
+            reading.add(&process);
         }
-        Ok(processes)
+        Ok(reading.found)
     }
 
     /// Processes whose files only root may see.
@@ -78,64 +80,84 @@ impl Processes {
             .flatten()
             .map(|&number| &self.users[number])
     }
+}
 
-    fn add(&mut self, tree: &Tree, process: &str, numbers: &mut HashMap<User, usize>) {
-        let text = |file: &str, limit: u64| {
-            let bytes = read_proc(tree, &format!("/proc/{process}/{file}"), limit)?;
-            Ok::<_, std::io::Error>(crate::words::readable(&bytes).into_owned())
-        };
-        let service = text("cgroup", SMALL_BYTES)
-            .ok()
-            .and_then(|cgroup| service_of(&cgroup));
-        self.services.extend(service.clone());
-        let maps = match text("maps", MAPS_BYTES) {
-            Ok(maps) => maps,
+/// The processes found so far, and what goes from one to the next.
+#[derive(Default)]
+struct Reading {
+    found: Processes,
+    numbers: HashMap<User, usize>,
+    bytes: Vec<u8>,
+}
+
+impl Reading {
+    fn add(&mut self, process: &str) {
+        let maps = match self.read(process, "maps", MAPS_BYTES) {
+            // Kernel threads have none, and belong to no service.
+            Ok(()) if self.bytes.is_empty() => return,
+            Ok(()) => Some(std::mem::take(&mut self.bytes)),
             // It ended meanwhile.
             Err(error) if is_gone(&error) => return,
-            Err(_) => {
-                self.unreadable += 1;
-                return;
+            Err(_) => None,
+        };
+        let cgroup = self.text(process, "cgroup");
+        let service = cgroup.and_then(|cgroup| service_of(&cgroup));
+        self.found.services.extend(service.clone());
+        let Some(maps) = maps else {
+            self.found.unreadable += 1;
+            return;
+        };
+        let user = match service {
+            Some(service) => User::Service(service),
+            None => {
+                let name = self.text(process, "comm").unwrap_or_default();
+                User::Program(crate::problem::printable(name.trim_end()))
             }
         };
-        // Kernel threads have none.
-        if maps.is_empty() {
-            return;
-        }
-        let program = text("comm", SMALL_BYTES).unwrap_or_default();
-        let user = User {
-            service,
-            program: crate::problem::printable(program.trim_end()),
-        };
-        let users = &mut self.users;
-        let number = *numbers.entry(user.clone()).or_insert_with(|| {
+        self.note(user, &maps);
+        self.bytes = maps;
+    }
+
+    fn note(&mut self, user: User, maps: &[u8]) {
+        let users = &mut self.found.users;
+        let number = *self.numbers.entry(user.clone()).or_insert_with(|| {
             users.push(user);
             users.len() - 1
         });
+        let maps = crate::words::readable(maps);
         let mut last = "";
         for path in maps.lines().filter_map(mapped_file) {
             if path == last {
                 continue;
             }
             last = path;
-            let users = self.by_file.entry(path.to_owned()).or_default();
-            if !users.contains(&number) {
-                users.push(number);
+            match self.found.by_file.get_mut(path) {
+                Some(users) if users.contains(&number) => {}
+                Some(users) => users.push(number),
+                None => drop(self.found.by_file.insert(path.to_owned(), vec![number])),
             }
         }
+    }
+
+    fn text(&mut self, process: &str, file: &str) -> Option<String> {
+        self.read(process, file, SMALL_BYTES).ok()?;
+        Some(crate::words::readable(&self.bytes).into_owned())
+    }
+
+    /// Files of /proc have no size; what they hold is read up to a limit and cut there.
+    fn read(&mut self, process: &str, file: &str, limit_bytes: u64) -> std::io::Result<()> {
+        self.bytes.clear();
+        // Without room the standard library asks for the first few bytes alone, and the kernel writes the page twice.
+        self.bytes.reserve(PAGE_BYTES);
+        let file = std::fs::File::open(format!("/proc/{process}/{file}"))?;
+        file.take(limit_bytes).read_to_end(&mut self.bytes)?;
+        Ok(())
     }
 }
 
 fn is_gone(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::NotFound
         || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
-}
-
-/// Files of /proc have no size; what they hold is read up to a limit and cut there.
-fn read_proc(_tree: &Tree, path: &str, limit: u64) -> std::io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// The path in a line of maps, without `/usr` and without the mark of a deleted file.

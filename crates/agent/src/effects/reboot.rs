@@ -7,16 +7,15 @@
 //!    `reboot-required`, the file that Debian's and Ubuntu's tools watch (dbus; on Ubuntu also libc6, libssl3 ...).
 //! 3. Microcode counts on real machines: it is loaded at boot.
 //!
-//! A library that merely runs somewhere does not count: its services restart, see [`super::restarts`].
+//! A library that merely runs somewhere does not count: its services restart, see [`super::Restarts`].
 
-use super::PackageRef;
-use crate::facts::is_container;
+use super::info::Info;
 use crate::problem::printable;
-use crate::tree::{Tree, join};
-use domain::host::facts::Facts;
+use crate::tree::Tree;
+use std::collections::BTreeSet;
 
-/// Maintainer scripts larger than this are not read.
-const SCRIPT_BYTES: u64 = 1 << 20;
+/// The longest list of packages that wait for a reboot that is read.
+const PENDING_BYTES: u64 = 1 << 20;
 
 /// Whether a reboot is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,39 +34,64 @@ pub enum RebootNeed {
     },
 }
 
-/// Whether replacing `packages` needs a reboot. `dpkg` is the folder of dpkg's status inside `tree`.
-pub fn reboot(tree: &Tree, dpkg: &str, facts: &Facts, packages: &[PackageRef<'_>]) -> RebootNeed {
-    let is_container = tree.is_live() && is_container(tree);
-    let mut asking = Vec::new();
-    let mut unclear = None;
-    for package in packages {
-        match kernel_need(package.name, facts.kernel_release.as_deref()) {
-            Kernel::Replaced => asking.push(printable(package.name)),
-            Kernel::Unclear if !is_container => {
-                unclear = unclear.or_else(|| {
-                    Some(format!(
-                        "{} may be the kernel that runs, which files do not tell",
-                        printable(package.name)
-                    ))
-                });
-            }
-            Kernel::None if is_microcode(package.name) && !is_container => {
-                asking.push(printable(package.name))
-            }
-            Kernel::None => match scripts_ask(tree, dpkg, *package) {
-                Ok(true) => asking.push(printable(package.name)),
-                Ok(false) => {}
-                Err(why) => unclear = unclear.or(Some(why)),
-            },
-            Kernel::Other | Kernel::Unclear => {}
+/// What of the host the rule depends on.
+#[derive(Debug)]
+pub(super) struct Rule<'host> {
+    pub(super) kernel_release: Option<&'host str>,
+    pub(super) is_container: bool,
+}
+
+/// Whether one package asks for a reboot.
+pub(super) enum Need {
+    No,
+    Yes,
+    /// Why that cannot be seen here, for people.
+    Unclear(String),
+}
+
+impl Rule<'_> {
+    /// Whether replacing this package does.
+    pub(super) fn need(&self, package: &str, info: &Info<'_>) -> Need {
+        match kernel_need(package, self.kernel_release) {
+            Kernel::Replaced => Need::Yes,
+            Kernel::Other => Need::No,
+            Kernel::Unclear if self.is_container => Need::No,
+            Kernel::Unclear => Need::Unclear(format!(
+                "{} may be the kernel that runs, which files do not tell",
+                printable(package)
+            )),
+            Kernel::None if is_microcode(package) && !self.is_container => Need::Yes,
+            Kernel::None => scripts_need(info),
         }
     }
-    asking.sort();
-    asking.dedup();
-    match (asking.is_empty(), unclear) {
-        (false, _) => RebootNeed::Yes { packages: asking },
-        (true, Some(why)) => RebootNeed::Unknown { why },
-        (true, None) => RebootNeed::No,
+}
+
+/// The packages that ask for a reboot.
+#[derive(Default)]
+pub(super) struct Asking {
+    packages: BTreeSet<String>,
+    unclear: Option<String>,
+}
+
+impl Asking {
+    /// Adds what one package asks for.
+    pub(super) fn add(&mut self, package: &str, need: Need) {
+        match need {
+            Need::No => {}
+            Need::Yes => drop(self.packages.insert(printable(package))),
+            Need::Unclear(why) => drop(self.unclear.get_or_insert(why)),
+        }
+    }
+
+    /// What all of them ask for together.
+    pub(super) fn need(self) -> RebootNeed {
+        match self.unclear {
+            _ if !self.packages.is_empty() => RebootNeed::Yes {
+                packages: self.packages.into_iter().collect(),
+            },
+            Some(why) => RebootNeed::Unknown { why },
+            None => RebootNeed::No,
+        }
     }
 }
 
@@ -78,7 +102,7 @@ pub fn pending(tree: &Tree) -> Option<Vec<String>> {
         return None;
     }
     let bytes = tree
-        .read("/run/reboot-required.pkgs", SCRIPT_BYTES)
+        .read("/run/reboot-required.pkgs", PENDING_BYTES)
         .unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let mut packages: Vec<String> = text
@@ -129,30 +153,24 @@ fn is_microcode(package: &str) -> bool {
     matches!(package, "intel-microcode" | "amd64-microcode")
 }
 
-fn scripts_ask(tree: &Tree, dpkg: &str, package: PackageRef<'_>) -> Result<bool, String> {
-    let PackageRef { name, architecture } = package;
-    if name.contains('/') || architecture.contains('/') {
-        return Ok(false);
-    }
-    let info = join(dpkg, "info");
+fn scripts_need(info: &Info<'_>) -> Need {
     for script in ["postinst", "preinst"] {
-        for base in [name.to_owned(), format!("{name}:{architecture}")] {
-            match tree.read(&join(&info, &format!("{base}.{script}")), SCRIPT_BYTES) {
-                Ok(text) if mentions(&text, b"reboot-required") => return Ok(true),
-                Ok(_) => {}
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(crate::problem::chain(&error)),
+        match info.script(script) {
+            Ok(Some(text)) if mentions(&crate::words::readable(&text), "reboot-required") => {
+                return Need::Yes;
             }
+            Ok(_) => {}
+            Err(error) => return Need::Unclear(crate::problem::chain(&error)),
         }
     }
-    Ok(false)
+    Need::No
 }
 
 /// Whether a line that is no comment holds the words.
-fn mentions(text: &[u8], words: &[u8]) -> bool {
-    text.split(|&byte| byte == b'\n')
-        .filter(|line| !line.trim_ascii_start().starts_with(b"#"))
-        .any(|line| line.windows(words.len()).any(|window| window == words))
+fn mentions(text: &str, words: &str) -> bool {
+    let mut lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    // Nearly no script holds them anywhere, which is much quicker to see.
+    text.contains(words) && lines.any(|line| line.contains(words))
 }
 
 #[cfg(test)]

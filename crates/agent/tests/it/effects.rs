@@ -2,8 +2,8 @@
 
 use crate::oracle::put;
 use agent::effects::processes::{ProcessError, Processes};
-use agent::effects::reboot::{RebootNeed, reboot};
-use agent::effects::{Blind, PackageRef, ProcessView, restarts};
+use agent::effects::reboot::RebootNeed;
+use agent::effects::{Blind, PackageRef, ProcessView, Restarts, Surroundings};
 use agent::tree::Tree;
 use domain::host::facts::Facts;
 use std::os::unix::fs::symlink;
@@ -16,6 +16,12 @@ fn package(name: &str) -> PackageRef<'_> {
         name,
         architecture: "amd64",
     }
+}
+
+fn restarts(tree: &Tree, packages: &[PackageRef<'_>], view: ProcessView<'_>) -> Restarts {
+    Surroundings::new(tree, DPKG, &Facts::default(), view)
+        .effects(packages)
+        .restarts
 }
 
 #[test]
@@ -43,17 +49,11 @@ fn in_a_file_tree_the_enabled_services_of_the_packages_restart() {
         symlink(format!("/lib/systemd/system/{unit}"), wants.join(unit)).unwrap();
     }
     let tree = Tree::open(root.path()).unwrap();
-    let found = restarts(
-        &tree,
-        DPKG,
-        &[package("web"), package("lib")],
-        ProcessView::Unseen,
-    );
+    let found = restarts(&tree, &[package("web"), package("lib")], ProcessView::Unseen);
     assert_eq!(found.services, ["also", "web"]);
     assert_eq!((found.programs.len(), found.blind.len()), (0, 0));
     let found = restarts(
         &tree,
-        DPKG,
         &[package("gone"), package("../../../etc/passwd")],
         ProcessView::Unseen,
     );
@@ -76,7 +76,7 @@ fn a_running_program_that_uses_an_updated_file_is_found() {
         return testkit::skip::skip(&"this is no Debian amd64 system");
     }
     let processes = Processes::read(&tree).unwrap();
-    let found = restarts(&tree, DPKG, &[package("libc6")], ProcessView::Seen(&processes));
+    let found = restarts(&tree, &[package("libc6")], ProcessView::Seen(&processes));
     let own = std::fs::read_to_string("/proc/self/comm").unwrap();
     let all: Vec<&String> = found.programs.iter().chain(&found.services).collect();
     let service = std::fs::read_to_string("/proc/self/cgroup").unwrap();
@@ -85,7 +85,7 @@ fn a_running_program_that_uses_an_updated_file_is_found() {
             .any(|name| **name == own.trim() || service.contains(&format!("{name}.service"))),
         "{found:?}"
     );
-    let nothing = restarts(&tree, DPKG, &[package("tzdata")], ProcessView::Seen(&processes));
+    let nothing = restarts(&tree, &[package("tzdata")], ProcessView::Seen(&processes));
     assert!(!nothing.programs.contains(&own.trim().to_owned()));
 }
 
@@ -103,6 +103,7 @@ fn a_reboot_is_needed_for_the_running_kernel_and_for_packages_whose_scripts_ask_
         &format!("{info}/curl.postinst"),
         "#!/bin/sh\n  # no /run/reboot-required here\n",
     );
+    put(root.path(), &format!("{info}/libc6:amd64.list"), "/.\n");
     put(
         root.path(),
         &format!("{info}/libc6:amd64.postinst"),
@@ -115,7 +116,9 @@ fn a_reboot_is_needed_for_the_running_kernel_and_for_packages_whose_scripts_ask_
     };
     let need = |names: &[&str], facts: &Facts| {
         let packages: Vec<_> = names.iter().map(|name| package(name)).collect();
-        reboot(&tree, DPKG, facts, &packages)
+        Surroundings::new(&tree, DPKG, facts, ProcessView::Unseen)
+            .effects(&packages)
+            .reboot
     };
     let yes = |names: &[&str]| RebootNeed::Yes {
         packages: names.iter().map(|&name| name.to_owned()).collect(),

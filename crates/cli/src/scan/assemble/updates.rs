@@ -4,8 +4,8 @@ use crate::report::*;
 use crate::scan::Scan;
 use crate::scan::findings::Finding;
 use crate::scan::side_by_side::side_by_side;
-use agent::effects::reboot::{self, RebootNeed};
-use agent::effects::{self, PackageRef, ProcessView};
+use agent::effects::reboot::RebootNeed;
+use agent::effects::{Effects, PackageRef, ProcessView, Surroundings};
 use domain::assess::overlay::{KeptBackReason, Phased, State};
 use domain::assess::phasing::Decision;
 use domain::catalog::update::{self, UpdateId};
@@ -27,8 +27,11 @@ pub fn of(scan: &Scan<'_>) -> Vec<Update> {
             .push(finding);
     }
     let grouped: Vec<_> = grouped.into_iter().collect();
+    let host = scan.host;
+    let view = scan.processes.map_or(ProcessView::Unseen, ProcessView::Seen);
+    let surroundings = Surroundings::new(&host.tree, &host.dpkg, &host.facts, view);
     let mut updates: Vec<Update> = side_by_side(&grouped, |((classification, id), findings)| {
-        one_update(scan, *classification, id.clone(), findings)
+        one_update(scan, &surroundings, *classification, id.clone(), findings)
     });
     updates.sort_by(|a, b| {
         (a.classification, &a.source, &a.source_version).cmp(&(
@@ -42,6 +45,7 @@ pub fn of(scan: &Scan<'_>) -> Vec<Update> {
 
 fn one_update(
     scan: &Scan<'_>,
+    surroundings: &Surroundings<'_>,
     classification: update::Classification,
     id: UpdateId,
     findings: &[&Finding<'_>],
@@ -53,9 +57,7 @@ fn one_update(
             architecture: &finding.package.architecture,
         })
         .collect();
-    let host = scan.host;
-    let view = scan.processes.map_or(ProcessView::Unseen, ProcessView::Seen);
-    let restarts = effects::restarts(&host.tree, &host.dpkg, &packages, view);
+    let Effects { restarts, reboot } = surroundings.effects(&packages);
     Update {
         source: id.source,
         source_version: id.source_version,
@@ -71,7 +73,7 @@ fn one_update(
             services: restarts.services,
             programs: restarts.programs,
         },
-        reboot: match reboot::reboot(&host.tree, &host.dpkg, &host.facts, &packages) {
+        reboot: match reboot {
             RebootNeed::Yes { .. } => Reboot::Needed,
             RebootNeed::No => Reboot::NotNeeded,
             RebootNeed::Unknown { .. } => Reboot::Unknown,
