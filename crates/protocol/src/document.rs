@@ -4,6 +4,7 @@
 
 pub mod channels;
 pub mod delta;
+pub mod facts;
 pub mod inventory;
 
 use crate::limits::{self, OverLimit};
@@ -20,7 +21,7 @@ pub enum DocumentKind {
     Inventory,
     /// Where packages come from: [`channels::ChannelConfigDocument`].
     ChannelConfig,
-    /// What else the host says of itself.
+    /// What else the host says of itself: [`facts::FactsDocument`].
     Facts,
     /// A file of keys, as it is on the host.
     KeyFile,

@@ -18,6 +18,8 @@ pub const INDEX_FILE_BYTES: u64 = 512 << 20;
 pub const STANZAS: usize = 1_000;
 /// Pins in one channel config.
 pub const PINS: usize = 10_000;
+/// Bytes of a host's facts.
+pub const FACTS_BYTES: usize = 1 << 20;
 /// Key files that may vouch for one stanza.
 pub const KEYS_PER_STANZA: usize = 256;
 /// Problems of one host's files.
