@@ -155,7 +155,43 @@ proptest! {
         let set: PackageSet = packages.iter().copied().chain(all.iter().rev().map(|package| package.0)).map(PackageId).collect();
         prop_assert!(set.iter().eq(all.iter().copied()));
         prop_assert_eq!(set.len(), all.len());
+        for asked in packages.iter().flat_map(|package| [package.wrapping_sub(1), *package]).map(PackageId) {
+            prop_assert_eq!(set.contains(asked), all.contains(&asked));
+        }
     }
+}
+
+#[test]
+fn numbers_that_are_kept_elsewhere_stay_what_they_are() {
+    let key = |version: &'static str| PackageKey {
+        name: "bash",
+        architecture: "amd64",
+        version,
+        source: "bash",
+        source_version: version,
+        fingerprint: BuildFingerprint::default(),
+    };
+    let mut interner = Interner::default();
+    interner.assign(PackageId(5), key("1")).expect("room");
+    interner.assign(PackageId(2), key("2")).expect("room");
+    // Neither a number nor a package is given away twice.
+    interner.assign(PackageId(5), key("3")).expect("room");
+    interner.assign(PackageId(7), key("1")).expect("room");
+    assert_eq!(interner.find(key("1")), Some(PackageId(5)));
+    assert_eq!(interner.find(key("3")), None);
+    assert_eq!(interner.package(PackageId(7)), None);
+    assert_eq!(interner.intern(key("4")), Ok(PackageId(6)));
+    assert_eq!(
+        interner.of_name("bash"),
+        [PackageId(5), PackageId(2), PackageId(6)]
+    );
+    assert!(interner.of_name("1").is_empty());
+    let all: Vec<_> = interner
+        .all()
+        .map(|(number, key)| (number.0, key.version))
+        .collect();
+    assert_eq!(all, [(2, "2"), (5, "1"), (6, "4")]);
+    assert_eq!(interner.len(), 3);
 }
 
 #[test]

@@ -45,7 +45,8 @@ pub struct Interner {
     words: HashMap<Box<str>, u32>,
     texts: Vec<Box<str>>,
     packages: HashMap<Interned, u32>,
-    keys: Vec<Interned>,
+    keys: Vec<Option<Interned>>,
+    by_name: HashMap<u32, Vec<PackageId>>,
 }
 
 /// A key with its words numbered: names, architectures and versions recur.
@@ -65,21 +66,48 @@ impl Interner {
     /// # Errors
     /// [`Full`].
     pub fn intern(&mut self, key: PackageKey<'_>) -> Result<PackageId, Full> {
-        let key = Interned {
+        let key = self.key(key)?;
+        if let Some(number) = self.packages.get(&key) {
+            return Ok(PackageId(*number));
+        }
+        let number = u32::try_from(self.keys.len()).map_err(|_| Full)?;
+        self.put(PackageId(number), key);
+        Ok(PackageId(number))
+    }
+
+    /// Gives a package the number that it has elsewhere, where numbers are kept. A number or a package that is known
+    /// already stays as it is. Numbers should be dense: memory is spent on all up to the highest.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn assign(&mut self, number: PackageId, key: PackageKey<'_>) -> Result<(), Full> {
+        let key = self.key(key)?;
+        let is_free = self.keys.get(number.0 as usize).is_none_or(Option::is_none);
+        if is_free && !self.packages.contains_key(&key) {
+            self.put(number, key);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, number: PackageId, key: Interned) {
+        let place = number.0 as usize;
+        if place >= self.keys.len() {
+            self.keys.resize(place + 1, None);
+        }
+        self.keys[place] = Some(key);
+        self.packages.insert(key, number.0);
+        self.by_name.entry(key.name).or_default().push(number);
+    }
+
+    fn key(&mut self, key: PackageKey<'_>) -> Result<Interned, Full> {
+        Ok(Interned {
             name: self.word(key.name)?,
             architecture: self.word(key.architecture)?,
             version: self.word(key.version)?,
             source: self.word(key.source)?,
             source_version: self.word(key.source_version)?,
             fingerprint: key.fingerprint,
-        };
-        if let Some(number) = self.packages.get(&key) {
-            return Ok(PackageId(*number));
-        }
-        let number = u32::try_from(self.keys.len()).map_err(|_| Full)?;
-        self.keys.push(key);
-        self.packages.insert(key, number);
-        Ok(PackageId(number))
+        })
     }
 
     /// The numbers of all packages of a host.
@@ -110,7 +138,7 @@ impl Interner {
 
     /// The package that has this number.
     pub fn package(&self, id: PackageId) -> Option<PackageKey<'_>> {
-        let key = self.keys.get(id.0 as usize)?;
+        let key = self.keys.get(id.0 as usize)?.as_ref()?;
         let text = |word: u32| &*self.texts[word as usize];
         Some(PackageKey {
             name: text(key.name),
@@ -122,14 +150,26 @@ impl Interner {
         })
     }
 
+    /// The packages of this name, in the order in which they were seen.
+    pub fn of_name(&self, name: &str) -> &[PackageId] {
+        let known = self.words.get(name).and_then(|word| self.by_name.get(word));
+        known.map_or(&[], Vec::as_slice)
+    }
+
+    /// All packages that were seen, by number.
+    pub fn all(&self) -> impl Iterator<Item = (PackageId, PackageKey<'_>)> {
+        let numbers = (0..self.keys.len() as u32).map(PackageId);
+        numbers.filter_map(|number| Some((number, self.package(number)?)))
+    }
+
     /// How many distinct packages were seen.
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.packages.len()
     }
 
     /// Whether none was seen.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.packages.is_empty()
     }
 
     fn word(&mut self, text: &str) -> Result<u32, Full> {

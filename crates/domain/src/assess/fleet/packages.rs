@@ -21,6 +21,14 @@ impl PackageSet {
         })
     }
 
+    /// Whether a package is one of the set.
+    pub fn contains(&self, package: PackageId) -> bool {
+        let run = self
+            .runs()
+            .find(|(upper, _)| u32::from(*upper) == package.0 >> 16);
+        run.is_some_and(|(_, lowers)| lowers.binary_search(&(package.0 as u16)).is_ok())
+    }
+
     /// The number of packages.
     pub fn len(&self) -> usize {
         self.runs().map(|(_, lowers)| lowers.len()).sum()
