@@ -115,6 +115,12 @@ fn micros(zone: &TimeZone, date: &str, time: &str) -> Option<i64> {
     Some(moment.as_microsecond())
 }
 
+/// Whether a text may be a package's name, architecture or version: what dpkg writes there is short and plain.
+fn is_word(text: &str) -> bool {
+    const BYTES: usize = 256;
+    !text.is_empty() && text.len() <= BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 pub mod apt_conf;
 pub mod attribution;
 mod config_dir;
+pub mod documents;
 pub mod dpkg_status;
 pub mod effects;
 mod facts;

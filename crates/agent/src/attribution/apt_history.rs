@@ -1,6 +1,6 @@
 //! apt's history (`/var/log/apt/history.log`): stanzas of what it was asked to do, by which command and for whom.
 
-use super::micros;
+use super::{is_word, micros};
 use crate::problem::printable;
 use domain::host::change::{PackageChange, Recorded};
 use jiff::tz::TimeZone;
@@ -65,9 +65,12 @@ fn change(what: &str, item: &str) -> Option<PackageChange> {
     let (package, versions) = item.trim().split_once(" (")?;
     let versions = versions.strip_suffix(')').unwrap_or(versions);
     let (name, architecture) = package.split_once(':')?;
+    if !is_word(name) || !is_word(architecture) {
+        return None;
+    }
     let mut versions = versions
         .split(", ")
-        .filter(|word| *word != "automatic" && !word.is_empty())
+        .filter(|word| *word != "automatic" && is_word(word))
         .map(Box::from);
     let (first, second): (Option<Box<str>>, _) = (versions.next(), versions.next());
     let (from, to) = match what {

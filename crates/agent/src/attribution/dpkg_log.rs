@@ -1,6 +1,6 @@
 //! dpkg's log (`/var/log/dpkg.log`): what was done to which package, and when. Only the beginnings of actions count.
 
-use super::micros;
+use super::{is_word, micros};
 use domain::host::change::{PackageChange, Performed};
 use jiff::tz::TimeZone;
 
@@ -19,6 +19,9 @@ fn action(line: &str, zone: &TimeZone) -> Option<Performed> {
     }
     let (package, before, after) = (words.next()?, words.next()?, words.next()?);
     let (name, architecture) = package.split_once(':')?;
+    if ![name, architecture, before, after].into_iter().all(is_word) {
+        return None;
+    }
     let version = |text: &str| (text != "<none>").then(|| Box::from(text));
     let (from, to) = match what {
         // What it was before is what its remaining configuration is of.

@@ -3,6 +3,7 @@
 
 mod apt_conf;
 mod attribution;
+mod documents;
 mod dpkg_status;
 mod effects;
 mod host;
