@@ -43,7 +43,7 @@ fn scan_command(args: &ScanArgs) -> anyhow::Result<ExitCode> {
         let report = scan.report();
         let output = match &args.explain {
             Some(name) => explain::render(scan, name, style)?,
-            None if args.json => text::shown_json(&serde_json::to_string_pretty(&report)?) + "\n",
+            None if args.json => text::shown_json(serde_json::to_string_pretty(&report)?) + "\n",
             None => people::render(&report, shown, style),
         };
         let mut stdout = io::stdout().lock();

@@ -25,11 +25,13 @@ use sources::apt::lists::HostLists;
 use sources::apt::openpgp::Proven;
 use std::fs::File;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Runs the scan and hands everything found to `show`.
+/// Runs the scan and hands everything found to `show`. What was read is not given back piece by piece: the process ends
+/// after it.
 pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let started = Started::now();
     let is_live = args.root == Path::new("/");
@@ -42,8 +44,9 @@ pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>
     };
     let host = agent::host::read(&args.root, options)
         .with_context(|| format!("read the host at {}", args.root.display()))?;
+    let host = ManuallyDrop::new(host);
     let (store, _scratch) = open_store(args)?;
-    let channels = ask(&host, &store, args, started.at);
+    let channels = ManuallyDrop::new(ask(&host, &store, args, started.at));
     let simulated = args
         .simulate
         .then(|| simulate(args, &host, &store, &channels))
@@ -55,16 +58,18 @@ pub fn run<T>(args: &ScanArgs, show: impl FnOnce(&Scan<'_>) -> anyhow::Result<T>
     };
     let findings = findings::of(&host, &channels, simulated.as_ref());
     let processes = processes.and_then(|thread| thread.join().expect("looking at processes does not panic"));
-    show(&Scan {
+    let processes = processes.map(ManuallyDrop::new);
+    let scan = ManuallyDrop::new(Scan {
         host: &host,
         channels: &channels,
         findings,
         simulated,
-        processes: processes.as_ref(),
+        processes: processes.as_deref(),
         origin,
         root: &args.root,
         started,
-    })
+    });
+    show(&scan)
 }
 
 /// The processes of the running system; nothing where they cannot be listed.

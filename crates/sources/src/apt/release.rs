@@ -259,7 +259,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 fn plain_path(path: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(path).ok()?;
     let is_plain = !text.starts_with('/')
-        && !text.chars().any(char::is_control)
+        && (text.bytes().all(|byte| byte.is_ascii_graphic()) || !text.chars().any(char::is_control))
         && !text.split('/').any(|part| part == ".." || part.is_empty());
     is_plain.then_some(text)
 }
