@@ -94,6 +94,23 @@ impl BootedHost {
         self.wire.address()
     }
 
+    /// A shell script that runs its arguments inside, whichever boot the host is in; for people who look around.
+    pub fn door(&self) -> String {
+        let namespace = self.wire.namespace();
+        let name = namespace.rsplit('/').next().unwrap_or_default();
+        format!(
+            "#!/bin/sh\n# Runs a command inside the lab's host {host}; a shell without one.\n\
+             for process in $(ip netns pids {name}); do\n    \
+             if grep -q '^NSpid:.*[[:space:]]1$' \"/proc/$process/status\" 2>/dev/null; then leader=$process; fi\n\
+             done\n\
+             [ -n \"${{leader:-}}\" ] || {{ echo '{host} is not running' >&2; exit 1; }}\n\
+             [ $# -gt 0 ] || set -- bash -l\n\
+             exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+             TERM=\"${{TERM:-dumb}}\" nsenter --target \"$leader\" --mount --uts --ipc --net --pid --root --wd=/ -- \"$@\"\n",
+            host = self.name
+        )
+    }
+
     /// Its root as seen from this machine. Files may be put there while it runs.
     pub fn root(&self) -> PathBuf {
         self.folder.join("root")
