@@ -1,0 +1,67 @@
+//! The sources that are adopted, each with its snapshot in force, as the assessment uses them.
+
+use domain::catalog::source::KnownSource;
+use domain::catalog::update::Publisher;
+use domain::id::{SnapshotId, SourceId};
+use jiff::Timestamp;
+use sources::apt::snapshot::Kept;
+use std::collections::HashMap;
+
+/// An adopted source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceInForce {
+    /// Its id, name and keys.
+    pub known: KnownSource<SourceId>,
+    /// Who publishes what it lists. It stays as it was when the source was adopted.
+    pub publisher: Publisher,
+    /// The snapshot in force.
+    pub snapshot: Option<SnapshotInForce>,
+    /// When a sync last found out what is published there.
+    pub reached_at: Option<Timestamp>,
+}
+
+/// A snapshot that answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotInForce {
+    /// Its id.
+    pub id: SnapshotId,
+    /// What is kept of it.
+    pub kept: Kept,
+}
+
+/// All adopted sources that a tenant may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InForce {
+    known: Vec<KnownSource<SourceId>>,
+    sources: HashMap<SourceId, SourceInForce>,
+}
+
+impl InForce {
+    /// The sources as far as stanzas are matched with them.
+    pub fn known(&self) -> &[KnownSource<SourceId>] {
+        &self.known
+    }
+
+    /// One of them.
+    pub fn source(&self, id: SourceId) -> Option<&SourceInForce> {
+        self.sources.get(&id)
+    }
+
+    /// All of them, in no order.
+    pub fn sources(&self) -> impl Iterator<Item = &SourceInForce> {
+        self.sources.values()
+    }
+}
+
+impl FromIterator<SourceInForce> for InForce {
+    /// Of two sources of one name and key, the one with the lower id is meant.
+    fn from_iter<I: IntoIterator<Item = SourceInForce>>(sources: I) -> Self {
+        let sources: HashMap<_, _> = sources
+            .into_iter()
+            .map(|source| (source.known.id, source))
+            .collect();
+        let mut known: Vec<_> = sources.values().map(|source| source.known.clone()).collect();
+        known.sort_by_key(|source| source.id);
+        Self { known, sources }
+    }
+}

@@ -1,0 +1,189 @@
+//! One source fetched and verified: from the archive's addresses in turn, or out of what an agent carried here. Blocking;
+//! what is found goes to the content store, and nothing to the database.
+
+use content::Store;
+use domain::host::channels::{Settings, Stanza};
+use jiff::Timestamp;
+use sources::apt::answer::NoAnswer;
+use sources::apt::fetch::FetchConfig;
+use sources::apt::fetch::local::LocalFiles;
+use sources::apt::keyring::Keyring;
+use sources::apt::snapshot::Snapshot;
+use sources::apt::sync::{self, Note, Outcome, SourceRequest, SyncError, SyncRequest};
+use sources::apt::targets::Merged;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// One address under which a source is published.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The archive, with a slash at its end; without a login.
+    pub uri: String,
+    /// The suite as it is called there.
+    pub suite: String,
+}
+
+/// What to fetch of a source, and how.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Where to look, best first.
+    pub places: Vec<Place>,
+    /// The components that hosts use; none of a flat repository.
+    pub components: Vec<String>,
+    /// The architectures that hosts have.
+    pub architectures: Vec<String>,
+    /// The keys that may sign it.
+    pub keyring: Keyring,
+    /// `user:password` for archives that ask for one.
+    pub login: Option<Zeroizing<String>>,
+    /// Where it is out of the network's reach: the files that agents carried, by their address.
+    pub carried: Option<HashMap<String, domain::digest::Sha256Digest>>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The place that answered, or was tried last.
+    pub place: Option<Place>,
+    /// What is published; absent where it is what was known.
+    pub outcome: Result<News, FetchFailure>,
+    /// What is worth a word although it stopped nothing.
+    pub notes: Vec<Note>,
+}
+
+/// What is published now.
+#[derive(Debug)]
+pub enum News {
+    /// This, in time.
+    InTime(Box<Snapshot>),
+    /// This, past its date.
+    Late {
+        /// Its last moment.
+        since: Timestamp,
+        /// What is published.
+        snapshot: Box<Snapshot>,
+    },
+}
+
+/// Why nothing is known now of what is published.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchFailure {
+    /// It has no address that the server could ask.
+    #[error("it has no address to fetch it from")]
+    NoPlace,
+    /// An address that cannot take a login.
+    #[error("{place} cannot take a login; only http:// and https:// can")]
+    NoLoginThere {
+        /// The address.
+        place: String,
+    },
+    /// It was refused or could not be fetched whole.
+    #[error(transparent)]
+    Sync(#[from] Box<SyncError>),
+    /// Its keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] NoAnswer),
+}
+
+/// Fetches a source from the first of its places that answers well.
+pub fn fetch(content: &Store, wanted: &Wanted, now: Timestamp) -> Fetched {
+    let mut last = Fetched {
+        place: None,
+        outcome: Err(FetchFailure::NoPlace),
+        notes: Vec::new(),
+    };
+    for place in &wanted.places {
+        last = fetch_from(content, wanted, place, now);
+        if last.outcome.is_ok() {
+            break;
+        }
+    }
+    last
+}
+
+fn fetch_from(content: &Store, wanted: &Wanted, place: &Place, now: Timestamp) -> Fetched {
+    let mut notes = Vec::new();
+    let outcome = stanza(wanted, place).and_then(|stanza| {
+        let source = Merged {
+            stanzas: vec![&stanza],
+        };
+        let request = SyncRequest {
+            sources: vec![SourceRequest {
+                source: source.clone(),
+                keyring: &wanted.keyring,
+            }],
+            settings: &Settings::default(),
+            fetch: fetch_config(content, wanted),
+        };
+        let synced = sync::sync(&request, content, now)
+            .pop()
+            .expect("one source was asked for");
+        notes = synced.notes;
+        let news = match synced.outcome {
+            Outcome::Adopted(snapshot) => News::InTime(Box::new(snapshot)),
+            Outcome::Expired { since, snapshot } => News::Late {
+                since,
+                snapshot: Box::new(snapshot),
+            },
+            Outcome::Unchanged { .. } => {
+                let known = sync::current(content, &source, &wanted.keyring, now).map_err(Box::new)?;
+                News::InTime(Box::new(known.ok_or_else(|| Box::new(SyncError::Vanished))?))
+            }
+            Outcome::Failed(error) => return Err(Box::new(error).into()),
+        };
+        Ok(news)
+    });
+    Fetched {
+        place: Some(place.clone()),
+        outcome,
+        notes,
+    }
+}
+
+/// The source as a stanza of the server's own.
+fn stanza(wanted: &Wanted, place: &Place) -> Result<Stanza, FetchFailure> {
+    let uri = match (&wanted.login, &wanted.carried) {
+        (Some(login), None) => {
+            let with_login = place
+                .uri
+                .split_once("://")
+                .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
+                .map(|(scheme, rest)| format!("{scheme}://{}@{rest}", login.as_str()));
+            with_login.ok_or_else(|| FetchFailure::NoLoginThere {
+                place: place.uri.clone(),
+            })?
+        }
+        (_, Some(_)) => carried_uri(place),
+        (None, None) => place.uri.clone(),
+    };
+    let words = |words: &[String]| words.to_vec();
+    Ok(Stanza {
+        components: words(&wanted.components),
+        architectures: words(&wanted.architectures),
+        ..Stanza::new(&uri, &place.suite, &[], &[])
+    })
+}
+
+/// The address under which carried files of a place stand: one that leads nowhere but into [`fetch_config`]'s table.
+pub fn carried_uri(place: &Place) -> String {
+    let name = content::sha256(format!("{}\n{}", place.uri, place.suite).as_bytes());
+    format!("file:/carried/{name}/")
+}
+
+/// Files of this computer are never read, whatever an address says: addresses come from hosts.
+fn fetch_config(content: &Store, wanted: &Wanted) -> FetchConfig {
+    let files = Arc::new(wanted.carried.clone().unwrap_or_default());
+    let content = content.clone();
+    FetchConfig {
+        files: LocalFiles::opened_by(move |path| -> io::Result<Option<File>> {
+            let Some(digest) = files.get(path) else {
+                return Ok(None);
+            };
+            content.path(digest).map(File::open).transpose()
+        }),
+        ..FetchConfig::default()
+    }
+}
