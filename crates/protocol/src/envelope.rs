@@ -31,6 +31,8 @@ const DEFLATED: u16 = 1;
 const ATTACHMENT: u16 = 2;
 /// From this size on a body is deflated.
 const DEFLATE_FROM_BYTES: usize = 4 << 10;
+/// The longest body of a request to be enrolled: none is deflated.
+const ENROLMENT_BYTES: usize = DEFLATE_FROM_BYTES;
 
 /// What the header of an envelope says besides key and body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -292,6 +294,25 @@ impl<'a> Unopened<'a> {
             body,
             json: json_starts..json_ends,
         })
+    }
+
+    /// Opens a request to be enrolled with the key that it brings along itself: the signature proves that the sender has
+    /// that key, and nothing else. Such a request is short, so it is never deflated and has no attachment.
+    ///
+    /// # Errors
+    /// [`OpenError`] as for [`Unopened::open`]; [`OpenError::Parts`] if it is no such request.
+    pub fn open_enrolment(&self) -> Result<Opened<'a>, OpenError> {
+        /// Only the key: the rest is read after the signature was seen to hold.
+        #[derive(serde::Deserialize)]
+        struct Brought {
+            #[serde(with = "crate::wire::array")]
+            public_key: [u8; 32],
+        }
+        if self.header.kind != Kind::ENROL || self.flags != 0 || self.body.len() > ENROLMENT_BYTES {
+            return Err(OpenError::Parts);
+        }
+        let brought: Brought = serde_json::from_slice(self.body).map_err(|_| OpenError::Parts)?;
+        self.open(&VerifyingKey::from_bytes(brought.public_key))
     }
 
     /// The card with which a server that the agent does not know yet introduces itself, in answers to an enrolment.

@@ -1,7 +1,11 @@
 //! What every room of the server shares, handed to each function as one value that is cheap to clone.
 
+use crate::agents::Agents;
+use crate::authority::Authority;
 use crate::clock::{Chance, Clock};
+use crate::local::Local;
 use crate::settings::Settings;
+use crate::start::DataDir;
 use domain::id::HostId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,8 +14,18 @@ use tokio::sync::{Notify, watch};
 /// Everything that a function of the server may use besides its own arguments. Clones share all of it.
 #[derive(Clone, Debug)]
 pub struct Context {
+    /// The database.
+    pub db: store::Db,
     /// Files by digest.
     pub content: content::Store,
+    /// The keys.
+    pub authority: Arc<Authority>,
+    /// What is known of agents: a cache of the database, and what is not yet written to it.
+    pub agents: Arc<Agents>,
+    /// What lets the person at this machine in.
+    pub local: Arc<Local>,
+    /// The life of the server between two restores.
+    pub epoch: Arc<store::epoch::Epoch>,
     /// What time it is, and waiting.
     pub clock: Arc<dyn Clock>,
     /// Ids, nonces, jitter.
@@ -20,6 +34,8 @@ pub struct Context {
     pub settings: Arc<Settings>,
     /// Who is to be woken when something has happened.
     pub wake_ups: Arc<WakeUps>,
+    /// The data directory, locked as long as a context lives.
+    pub data: Arc<DataDir>,
 }
 
 /// A kind of background work that can be nudged. It also runs periodically, so that a lost nudge only delays it.
