@@ -2,6 +2,7 @@
 //! the keys that it trusts, each by the digest of its bytes. Every document is read back before it is handed out: what the
 //! server would refuse is not sent, and the reason stands in the host's facts instead.
 
+pub mod carry;
 mod claim;
 
 use crate::host::{Host, HostError, ReadOptions};

@@ -27,7 +27,7 @@ pub(super) fn of_stanza(host: &Host, stanza: &Stanza) -> Option<ReleaseClaim> {
     Some(claim(&String::from_utf8_lossy(&head?)))
 }
 
-fn lists(conf: &AptConf) -> String {
+pub(super) fn lists(conf: &AptConf) -> String {
     conf.folder("Dir::State::lists")
 }
 

@@ -3,6 +3,7 @@
 
 mod random;
 
+use agent::documents::carry::{carried, piece};
 use agent::documents::{Reading, of_host, read};
 use agent::host::{Host, ReadOptions};
 use agent::survey::Look;
@@ -13,6 +14,7 @@ use protocol::document::channels::{ChannelConfigDocument, ProblemEffect, StanzaE
 use protocol::document::facts::FactsDocument;
 use protocol::document::inventory::InventoryDocument;
 use protocol::document::{Document, DocumentKind};
+use protocol::message::check_in::CarriedSource;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use std::path::Path;
@@ -197,4 +199,49 @@ fn a_host_without_dpkg_has_facts_alone() {
     assert!(matches!(facts(&reading).packages, PackageDatabase::Rpm { .. }));
     assert_eq!(reading.named().count(), 1);
     assert!(reading.troubles[0].contains("rpm"), "{:?}", reading.troubles);
+}
+
+#[test]
+fn only_index_files_of_sources_that_the_host_uses_are_carried() {
+    let tree = HostTree::new()
+        .status(APT)
+        .sources_list(
+            "deb http://user:secret@inside.example/own one main\ndeb http://deb.example/other two main\n",
+        )
+        .file(
+            "var/lib/apt/lists/inside.example_own_dists_one_InRelease",
+            "release",
+        )
+        .file(
+            "var/lib/apt/lists/inside.example_own_dists_one_main_binary-amd64_Packages.lz4",
+            "packed",
+        )
+        .file(
+            "var/lib/apt/lists/inside.example_own_dists_one_main_i18n_Translation-en",
+            "no index",
+        )
+        .file(
+            "var/lib/apt/lists/strange.example_dists_x_InRelease",
+            "not configured",
+        );
+    let (_root, host) = host_of(&tree);
+    let source = |uri: &str, suite: &str| CarriedSource {
+        uri: uri.to_owned(),
+        suite: suite.to_owned(),
+    };
+    let wanted = [
+        source("http://inside.example/own/", "one"),
+        source("http://strange.example/", "x"),
+        source("http://inside.example/own/../../../etc/", "one"),
+    ];
+    let files = carried(&host, &wanted);
+    let named: Vec<(&str, u64)> = files
+        .iter()
+        .map(|own| (own.file.path.as_str(), own.file.size_bytes))
+        .collect();
+    assert_eq!(named, [("InRelease", 7), ("main/binary-amd64/Packages.lz4", 6)]);
+    assert_eq!(files[0].file.digest, protocol::sha256(b"release"));
+    assert_eq!(piece(&host.tree, &files[1], 2, 3).unwrap(), b"cke");
+    assert_eq!(piece(&host.tree, &files[1], 5, 100).unwrap(), b"d");
+    assert_eq!(carried(&host, &[]), []);
 }
