@@ -7,7 +7,7 @@ pub mod failure;
 mod proxy;
 mod tls;
 
-pub use certificate::SeenCertificate;
+pub use certificate::{SeenCertificate, validity};
 pub use failure::ExchangeError;
 pub use proxy::{BadProxy, ProxySettings};
 pub use tls::{ClientIdentity, TlsSetupError};

@@ -1,6 +1,10 @@
 //! Whose certificate was it? Reads the names of an X.509 certificate (RFC 5280, section 4.1) for a sentence to a person; it
 //! decides nothing, and gives up on whatever it does not understand.
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
 /// The object identifiers of a common name and of an organisation (2.5.4.3 and 2.5.4.10, RFC 5280 appendix A.1).
 const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 const ORGANISATION: [u8; 3] = [0x55, 0x04, 0x0a];
@@ -11,6 +15,8 @@ const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const EXPLICIT_VERSION: u8 = 0xa0;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
 /// UTF8String, PrintableString, T61String and IA5String.
 const TEXTS: [u8; 4] = [0x0c, 0x13, 0x14, 0x16];
 
@@ -30,21 +36,63 @@ impl SeenCertificate {
     }
 }
 
-fn names(der: &[u8]) -> Option<SeenCertificate> {
-    let (certificate, _) = element(der, SEQUENCE)?;
-    let (mut rest, _) = element(certificate, SEQUENCE)?;
-    if rest.first() == Some(&EXPLICIT_VERSION) {
-        rest = any(rest)?.2;
+/// From when until when a certificate in DER counts; nothing if it cannot be read.
+pub fn validity(der: &[u8]) -> Option<(Timestamp, Timestamp)> {
+    let times = Fields::of(der)?.validity;
+    let (tag, from, rest) = any(times)?;
+    let from = time(tag, from)?;
+    let (tag, until, _) = any(rest)?;
+    Some((from, time(tag, until)?))
+}
+
+/// The fields of a certificate that are of interest here.
+struct Fields<'a> {
+    issuer: &'a [u8],
+    validity: &'a [u8],
+    subject: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    fn of(der: &'a [u8]) -> Option<Self> {
+        let (certificate, _) = element(der, SEQUENCE)?;
+        let (mut rest, _) = element(certificate, SEQUENCE)?;
+        if rest.first() == Some(&EXPLICIT_VERSION) {
+            rest = any(rest)?.2;
+        }
+        let after_serial = any(rest)?.2;
+        let after_algorithm = any(after_serial)?.2;
+        let (issuer, after_issuer) = element(after_algorithm, SEQUENCE)?;
+        let (validity, after_validity) = element(after_issuer, SEQUENCE)?;
+        let (subject, _) = element(after_validity, SEQUENCE)?;
+        Some(Self {
+            issuer,
+            validity,
+            subject,
+        })
     }
-    let after_serial = any(rest)?.2;
-    let after_algorithm = any(after_serial)?.2;
-    let (issuer, after_issuer) = element(after_algorithm, SEQUENCE)?;
-    let after_validity = any(after_issuer)?.2;
-    let (subject, _) = element(after_validity, SEQUENCE)?;
+}
+
+fn names(der: &[u8]) -> Option<SeenCertificate> {
+    let fields = Fields::of(der)?;
     Some(SeenCertificate {
-        subject: name(subject),
-        issuer: name(issuer),
+        subject: name(fields.subject),
+        issuer: name(fields.issuer),
     })
+}
+
+/// A time as RFC 5280 (section 4.1.2.5) has it: `YYMMDDHHMMSSZ` until 2049, `YYYYMMDDHHMMSSZ` after.
+fn time(tag: u8, text: &[u8]) -> Option<Timestamp> {
+    let text = std::str::from_utf8(text).ok()?;
+    let text = match tag {
+        UTC_TIME => {
+            let year: u32 = text.get(..2)?.parse().ok()?;
+            format!("{}{text}", if year < 50 { "20" } else { "19" })
+        }
+        GENERALIZED_TIME => text.to_owned(),
+        _ => return None,
+    };
+    let time = DateTime::strptime("%Y%m%d%H%M%SZ", &text).ok()?;
+    time.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp())
 }
 
 /// A name's common name, or its organisation.

@@ -1,0 +1,243 @@
+//! The outbox: what the executor read of the host, as files that the network process may read and not change. A list names the
+//! documents by digest; their bytes lie beside it. Older inventories stay for a while, so that a change needs few bytes.
+
+use crate::documents::{HostDocument, Reading};
+use crate::service::{Account, Places};
+use crate::session::upload::Shelf;
+use domain::digest::Sha256Digest;
+use domain::host::network::Neighbours;
+use protocol::document::facts::FactsDocument;
+use protocol::document::{Document, DocumentKind};
+use protocol::limits;
+use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+/// The list's name.
+const LIST: &str = "list";
+/// The longest list, in bytes.
+const LONGEST_LIST: u64 = 4 << 20;
+/// Documents of earlier readings that are kept.
+const KEPT: usize = 16;
+
+/// What was read, and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List {
+    /// The boot in which it was read, its 16 bytes as hexadecimal digits.
+    pub boot: String,
+    /// Where the boot clock stood then, in microseconds.
+    pub boot_micros: u64,
+    /// The documents of which a host has one each.
+    pub documents: Vec<Entry>,
+    /// The key files that they name.
+    pub key_files: Vec<Entry>,
+    /// What tells this hardware from others', as hexadecimal digits.
+    pub hardware: Option<String>,
+    /// What could not be told.
+    pub troubles: Vec<String>,
+}
+
+/// A document by its digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What it is.
+    pub kind: DocumentKind,
+    /// SHA-256 of its bytes, 64 hexadecimal digits.
+    pub digest: String,
+}
+
+/// An outbox that cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The operating system says no.
+    #[error("cannot {attempt} the outbox {}", folder.display())]
+    Io {
+        /// What was attempted.
+        attempt: &'static str,
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// It is not the executor's.
+    #[error("{} is not written by this agent's executor", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is not a list.
+    #[error("{} cannot be understood", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        #[source]
+        cause: serde_json::Error,
+    },
+}
+
+/// Makes the agent's folders, each for whom it is. `account` is the network process's; absent: the caller's own.
+///
+/// # Errors
+/// The folder that could not be made, and why.
+pub fn make_folders(places: &Places, account: Option<Account>) -> Result<(), (PathBuf, std::io::Error)> {
+    let make = |path: PathBuf, mode: u32, owner: Option<u32>, group: Option<u32>| {
+        let made = std::fs::create_dir_all(&path)
+            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)))
+            .and_then(|()| chown(&path, owner, group));
+        made.map_err(|cause| (path, cause))
+    };
+    let (uid, gid) = (
+        account.map(|account| account.uid),
+        account.map(|account| account.gid),
+    );
+    make(places.state.clone(), 0o755, None, None)?;
+    make(places.outbox(), 0o750, None, gid)?;
+    make(places.identity(), 0o700, uid, gid)?;
+    make(places.orders(), 0o700, uid, gid)?;
+    make(places.public(), 0o755, uid, gid)
+}
+
+/// Puts a reading into the outbox: documents first, then the list that names them.
+pub fn publish(places: &Places, reading: &Reading, list: List, group: Option<u32>) -> Result<(), SpoolError> {
+    let folder = places.outbox();
+    let failed = |attempt| failure(&folder, attempt);
+    let entry = |document: &HostDocument| Entry {
+        kind: document.kind,
+        digest: document.digest.to_string(),
+    };
+    for document in reading.named().chain(&reading.key_files) {
+        let path = folder.join(document.digest.to_string());
+        if !path.exists() {
+            write(&path, &document.bytes, group).map_err(failed("write to"))?;
+        }
+    }
+    let list = List {
+        documents: reading.named().map(entry).collect(),
+        key_files: reading.key_files.iter().map(entry).collect(),
+        hardware: reading.hardware.map(|mark| mark.to_string()),
+        troubles: reading.troubles.clone(),
+        ..list
+    };
+    let text = serde_json::to_vec(&list).expect("a list has text as keys");
+    write(&folder.join(LIST), &text, group).map_err(failed("write to"))?;
+    sweep(&folder, &list).map_err(failed("tidy"))
+}
+
+/// What was last seen of neighbours, for the next reading.
+pub fn last_neighbours(places: &Places) -> Option<Neighbours> {
+    let outbox = Outbox::open(places).ok()?;
+    let facts = outbox
+        .list
+        .documents
+        .iter()
+        .find(|entry| entry.kind == DocumentKind::Facts)?;
+    let digest = facts.digest.parse().ok()?;
+    let (bytes, _) = outbox.read(DocumentKind::Facts, digest, 0, limits::BODY_BYTES)?;
+    let facts = domain::host::facts::HostFacts::from(FactsDocument::parse_kept(&bytes).ok()?);
+    facts.neighbours.known().cloned()
+}
+
+/// Whole or not at all; what a power cut leaves is found out by its digest.
+fn write(path: &Path, bytes: &[u8], group: Option<u32>) -> std::io::Result<()> {
+    let next = path.with_extension("next");
+    let mut file = File::create(&next)?;
+    rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR | Mode::RGRP)?;
+    std::os::unix::fs::fchown(&file, None, group)?;
+    file.write_all(bytes)?;
+    std::fs::rename(next, path)
+}
+
+/// Removes what neither the list names nor is among the latest of the rest.
+fn sweep(folder: &Path, list: &List) -> std::io::Result<()> {
+    let named = list.documents.iter().chain(&list.key_files);
+    let named: BTreeSet<&str> = named.map(|entry| entry.digest.as_str()).collect();
+    let mut rest = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name != LIST && !named.contains(&*name) {
+            rest.push((entry.metadata()?.mtime(), entry.path()));
+        }
+    }
+    rest.sort();
+    let surplus = rest.len().saturating_sub(KEPT);
+    rest.iter()
+        .take(surplus)
+        .try_for_each(|(_, path)| std::fs::remove_file(path))
+}
+
+/// The outbox as the network process sees it.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    folder: PathBuf,
+    /// What it holds.
+    pub list: List,
+}
+
+impl Outbox {
+    /// Reads the list. An outbox into which nothing was put yet is empty.
+    pub fn open(places: &Places) -> Result<Self, SpoolError> {
+        let folder = places.outbox();
+        let path = folder.join(LIST);
+        let list = match open(&path) {
+            Ok(Some(file)) => {
+                let mut bytes = Vec::new();
+                file.take(LONGEST_LIST)
+                    .read_to_end(&mut bytes)
+                    .map_err(failure(&folder, "read"))?;
+                serde_json::from_slice(&bytes).map_err(|cause| SpoolError::Malformed { path, cause })?
+            }
+            Ok(None) => return Err(SpoolError::Foreign { path }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => List::default(),
+            Err(error) => return Err(failure(&folder, "read")(error)),
+        };
+        Ok(Self { folder, list })
+    }
+}
+
+impl Shelf for Outbox {
+    fn read(
+        &self,
+        kind: DocumentKind,
+        digest: Sha256Digest,
+        offset: u64,
+        limit: usize,
+    ) -> Option<(Vec<u8>, u64)> {
+        if kind == DocumentKind::IndexFile {
+            return None;
+        }
+        let mut file = open(&self.folder.join(digest.to_string())).ok()??;
+        let size = file.metadata().ok()?.len();
+        file.seek(SeekFrom::Start(offset)).ok()?;
+        let mut bytes = Vec::new();
+        file.take(limit as u64).read_to_end(&mut bytes).ok()?;
+        let is_whole = offset == 0 && bytes.len() as u64 == size;
+        // A power cut may have torn it; then it is not there.
+        (is_whole && protocol::sha256(&bytes) == digest).then_some((bytes, size))
+    }
+}
+
+/// A file of the executor's: written by root or by this very user. Nothing if it is anybody else's.
+fn open(path: &Path) -> std::io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let facts = file.metadata()?;
+    let is_executors = facts.uid() == 0 || facts.uid() == rustix::process::geteuid().as_raw();
+    Ok((facts.is_file() && is_executors).then_some(file))
+}
+
+fn failure(folder: &Path, attempt: &'static str) -> impl Fn(std::io::Error) -> SpoolError + use<> {
+    let folder = folder.to_owned();
+    move |cause| SpoolError::Io {
+        attempt,
+        folder: folder.clone(),
+        cause,
+    }
+}

@@ -1,0 +1,122 @@
+//! How the host looks, as far as every user may see it, and what the executor left in the outbox.
+
+use super::edge;
+use crate::executor::spool::Outbox;
+use crate::service::Places;
+use crate::session::upload::Shelf;
+use crate::session::{Look, Memory};
+use crate::survey;
+use crate::tree::Tree;
+use domain::digest::Sha256Digest;
+use domain::identity::BootId;
+use domain::identity::time::BootClock;
+use protocol::document::DocumentKind;
+use protocol::message::check_in::{DocumentName, Measures};
+use std::path::Path;
+
+/// The longest name of a host that is told, in characters.
+const NAME_CHARS: usize = 253;
+
+/// The host now.
+pub(super) fn now(places: &Places, memory: &Memory) -> Look {
+    let wall_clock = edge::wall_clock();
+    let outbox = Outbox::open(places);
+    let mut troubles = Vec::new();
+    let list = match outbox {
+        Ok(outbox) => outbox.list,
+        Err(error) => {
+            troubles.push(crate::problem::chain(&error));
+            crate::executor::spool::List::default()
+        }
+    };
+    let read_at = BootClock {
+        boot: BootId(hex_16(&list.boot).unwrap_or_default()),
+        micros: list.boot_micros,
+    };
+    // A reading of an earlier boot is dated by what was known of time then.
+    let now_clock = edge::boot_clock();
+    let clock = if read_at.boot == now_clock.boot {
+        read_at
+    } else {
+        now_clock
+    };
+    let observed_at = memory.estimate(clock, wall_clock);
+    let documents = list.documents.iter().filter_map(|entry| {
+        Some(DocumentName {
+            kind: entry.kind,
+            digest: entry.digest.parse().ok()?,
+            observed_at,
+        })
+    });
+    let documents = documents.collect();
+    troubles.extend(list.troubles);
+    let measures = Tree::open(Path::new("/")).ok();
+    let measures = measures.map(|tree| survey::measures(&tree, wall_clock.as_microsecond()));
+    Look {
+        hostname: hostname(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        machine: machine(),
+        hardware: list.hardware.as_deref().and_then(hex_16),
+        mode: crate::mode::read(places).into(),
+        documents,
+        measures: measures
+            .map(|look| Measures::from_domain(&look))
+            .unwrap_or_default(),
+        troubles,
+        carried: Vec::new(),
+    }
+}
+
+fn hostname() -> String {
+    let name = rustix::system::uname();
+    name.nodename()
+        .to_string_lossy()
+        .chars()
+        .take(NAME_CHARS)
+        .collect()
+}
+
+/// First 16 bytes of SHA-256 over `patchyard machine id\0` and the machine-id.
+fn machine() -> Option<[u8; 16]> {
+    let id = crate::service::read_bounded(Path::new("/etc/machine-id"), 256)
+        .ok()
+        .flatten()?;
+    let id = id.trim_ascii();
+    if id.is_empty() {
+        return None;
+    }
+    let digest = protocol::sha256(&[b"patchyard machine id\0", id].concat());
+    digest.0.first_chunk().copied()
+}
+
+fn hex_16(text: &str) -> Option<[u8; 16]> {
+    let number = (text.len() == 32)
+        .then(|| u128::from_str_radix(text, 16).ok())
+        .flatten();
+    number.map(u128::to_be_bytes)
+}
+
+/// Where documents are read from when the server wants them.
+pub(super) struct Shelves {
+    outbox: Option<Outbox>,
+}
+
+impl Shelves {
+    pub(super) fn open(places: &Places) -> Self {
+        Self {
+            outbox: Outbox::open(places).ok(),
+        }
+    }
+}
+
+impl Shelf for Shelves {
+    fn read(
+        &self,
+        kind: DocumentKind,
+        digest: Sha256Digest,
+        offset: u64,
+        limit: usize,
+    ) -> Option<(Vec<u8>, u64)> {
+        self.outbox.as_ref()?.read(kind, digest, offset, limit)
+    }
+}
