@@ -24,8 +24,15 @@ missing_packages() {
 
 give_up() {
     echo "setup: $1" >&2
-    if [ "${CI:-}" = true ]; then exit 1; fi
-    if ! command -v cc >/dev/null 2>&1; then exit 1; fi
+    if ! command -v cc >/dev/null 2>&1; then
+        echo "setup: without a C compiler nothing can be built" >&2
+        exit 1
+    fi
+    if [ "${CI:-}" = true ]; then
+        echo "setup: with CI=true nothing may be missing" >&2
+        exit 1
+    fi
+    [ "$purpose" = build ] || echo "setup: until then the tests that need them say that they are skipped" >&2
     exit 0
 }
 
@@ -40,22 +47,30 @@ if [ "$(id -u)" = 0 ]; then
 elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
     as_root="sudo -n"
 else
-    give_up "without root these stay missing, and tests that need them are skipped: apt-get install $missing"
+    give_up "not root, and no sudo without a password; what is missing comes with: apt-get install $missing"
 fi
 
 echo "setup: installing $missing(the $purpose needs them)"
-install() {
-    # shellcheck disable=SC2086 # both are lists of words
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-        install --no-install-recommends -y $missing >"$log" 2>&1
-}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# The lists may be missing or name files that are gone: fetch them again, once.
-if ! install; then
+install() {
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+        install --no-install-recommends -y "$@" >>"$log" 2>&1
+}
+# shellcheck disable=SC2086 # a list of words
+if ! install $missing; then
+    # The lists may be missing or name files that are gone: fetch them again, once.
     echo "setup: fetching package lists (apt-get update)"
-    if ! { $as_root apt-get -qq update >"$log" 2>&1 && install; }; then
-        tail -n 15 "$log" >&2
-        give_up "could not install: $missing"
+    $as_root apt-get -qq update >"$log" 2>&1
+    if ! install $missing; then
+        # One that no source has must not keep the others away.
+        for package in $missing; do
+            install "$package"
+        done
+        missing=$(missing_packages)
+        if [ -n "$missing" ]; then
+            grep '^[EW]:' "$log" | awk '!seen[$0]++' | head -n 15 >&2
+            give_up "could not install: $missing"
+        fi
     fi
 fi
