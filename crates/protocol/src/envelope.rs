@@ -11,7 +11,7 @@ use crate::limits::{self, OverLimit};
 use crate::message::Kind;
 use crate::{VERSION, sha256};
 use domain::id::KeyId;
-use domain::identity::Nonce;
+use domain::identity::{Nonce, chain};
 use jiff::Timestamp;
 pub use pack::InflateError;
 use std::borrow::Cow;
@@ -58,6 +58,14 @@ impl Header {
             sequence,
             nonce,
             sent_at,
+        }
+    }
+
+    /// The request by which the chain of check-ins knows it.
+    pub fn sent_as(&self) -> chain::Request {
+        chain::Request {
+            nonce: self.nonce,
+            sent_at: self.sent_at,
         }
     }
 

@@ -3,6 +3,7 @@
 //! check-in. That the server issued a link at all is seen by its mark, before this rule is asked.
 
 use super::{BootId, HardwareMark, Nonce};
+use jiff::Timestamp;
 use std::cmp::Ordering;
 
 /// The computer and the boot that a check-in comes from, as the agent says.
@@ -14,13 +15,23 @@ pub struct Bearer {
     pub hardware: Option<HardwareMark>,
 }
 
+/// A request as it was signed. An agent that asks again after a lost answer keeps the nonce and signs a later time; the
+/// network can only deliver the same time again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The request's name.
+    pub nonce: Nonce,
+    /// When it was sent, by the agent's time.
+    pub sent_at: Timestamp,
+}
+
 /// What the server remembers of a host's chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
     /// The count of the last link issued; the next check-in must present it.
     issued: u64,
     /// The requests that were answered last, latest first, the one that got the last link before all.
-    recent: [Option<Nonce>; RECENT],
+    recent: [Option<Request>; RECENT],
     /// Who got the last link.
     bearer: Bearer,
     /// Who had the chain before, latest first: each came with a good link once.
@@ -42,9 +53,13 @@ pub enum Presented {
         /// How the link stood to what the server remembers.
         link: Standing,
     },
-    /// The very request that got the last link: its answer was lost. It gets the same link again.
-    Retry,
-    /// A request that was answered before the last one, delivered again. Nothing changes and nothing is answered to it.
+    /// The request that got the last link asks again, because its answer was lost. It gets the same link.
+    Retry {
+        /// The chain from now on.
+        chain: Chain,
+    },
+    /// A request from before the last one, delivered again by the network: nobody waits for its answer, and nothing
+    /// changes. To be refused as superseded without an alarm: nothing says that there is a copy.
     Replay,
     /// A link that was used by another request: two agents have this identity, and this is not the original.
     Copy,
@@ -63,11 +78,21 @@ pub enum Standing {
 }
 
 impl Chain {
-    /// The chain of a host that `nonce` enrolled: link 1 is issued.
-    pub fn begin(nonce: Nonce, bearer: Bearer) -> Self {
+    /// The chain of a host that this request enrolled: link 1 is issued.
+    pub fn begin(request: Request, bearer: Bearer) -> Self {
+        Self::of(1, request, bearer)
+    }
+
+    /// The chain of a host that the server knows nothing of, from a link of its own that a request presents: after a
+    /// restore from a backup that is older than the host. `None` at the end of all counts.
+    pub fn take_up(count: u64, request: Request, bearer: Bearer) -> Option<Self> {
+        Some(Self::of(count.checked_add(1)?, request, bearer))
+    }
+
+    fn of(issued: u64, request: Request, bearer: Bearer) -> Self {
         Self {
-            issued: 1,
-            recent: [Some(nonce), None, None, None],
+            issued,
+            recent: [Some(request), None, None, None],
             bearer,
             former: Vec::new(),
         }
@@ -93,29 +118,32 @@ impl Chain {
     /// The original keeps the chain even if its copy checks in first: a copy boots, so it comes with another boot than
     /// the one that the chain knew. When a used link then comes from the boot or hardware that had the chain before, an
     /// earlier boot is alive, which a mere restart cannot explain: the chain goes back to it.
-    pub fn present(&self, count: u64, nonce: Nonce, bearer: Bearer) -> Presented {
-        if self.recent[0] == Some(nonce) {
-            // A restored server may find the request remembered with an older count than it presents.
-            return if count >= self.issued {
-                Presented::Replay
-            } else {
-                Presented::Retry
+    pub fn present(&self, count: u64, request: Request, bearer: Bearer) -> Presented {
+        let known = self
+            .recent
+            .iter()
+            .position(|recent| recent.is_some_and(|recent| recent.nonce == request.nonce));
+        if known == Some(0) && count < self.issued {
+            return Presented::Retry {
+                chain: self.heard_again(0, request),
             };
         }
-        if self.recent.contains(&Some(nonce)) {
+        let is_old =
+            |place: usize| self.recent[place].is_some_and(|recent| request.sent_at <= recent.sent_at);
+        if known.is_some_and(|place| place == 0 || is_old(place)) {
             return Presented::Replay;
         }
         match count.cmp(&self.issued) {
-            Ordering::Equal => self.next(count, nonce, bearer, Standing::Last),
-            Ordering::Greater => self.next(count, nonce, bearer, Standing::Later),
+            Ordering::Equal => self.next(count, request, bearer, Standing::Last),
+            Ordering::Greater => self.next(count, request, bearer, Standing::Later),
             Ordering::Less if self.former_place(bearer).is_some() => {
-                self.next(self.issued, nonce, bearer, Standing::Reclaimed)
+                self.next(self.issued, request, bearer, Standing::Reclaimed)
             }
             Ordering::Less => Presented::Copy,
         }
     }
 
-    fn next(&self, count: u64, nonce: Nonce, bearer: Bearer, link: Standing) -> Presented {
+    fn next(&self, count: u64, request: Request, bearer: Bearer, link: Standing) -> Presented {
         let Some(issued) = count.checked_add(1) else {
             return Presented::Copy;
         };
@@ -130,11 +158,20 @@ impl Chain {
         let [first, second, third, _] = self.recent;
         let chain = Self {
             issued,
-            recent: [Some(nonce), first, second, third],
+            recent: [Some(request), first, second, third],
             bearer,
             former,
         };
         Presented::Next { chain, link }
+    }
+
+    /// The chain with the later time of a request that is known already.
+    fn heard_again(&self, place: usize, request: Request) -> Self {
+        let mut chain = self.clone();
+        if let Some(recent) = &mut chain.recent[place] {
+            recent.sent_at = recent.sent_at.max(request.sent_at);
+        }
+        chain
     }
 
     /// Where a bearer stands among the former ones: by its boot, or by hardware that is not that of the present one.
@@ -162,12 +199,14 @@ pub struct NotAChain;
 const FORM: u8 = 1;
 
 impl Chain {
-    /// The chain as it is kept: at most 345 bytes.
+    /// The chain as it is kept: at most 407 bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![FORM];
         bytes.extend(self.issued.to_be_bytes());
-        for nonce in self.recent {
-            put(&mut bytes, nonce.map(|nonce| nonce.0));
+        for request in self.recent {
+            put(&mut bytes, request.map(|request| request.nonce.0));
+            let sent_at = request.map_or(0, |request| request.sent_at.as_microsecond());
+            bytes.extend(sent_at.to_be_bytes());
         }
         put_bearer(&mut bytes, self.bearer);
         bytes.push(self.former.len() as u8);
@@ -185,8 +224,14 @@ impl Chain {
         let rest = &mut bytes.strip_prefix(&[FORM]).ok_or(NotAChain)?;
         let issued = u64::from_be_bytes(take(rest)?);
         let mut recent = [None; RECENT];
-        for nonce in &mut recent {
-            *nonce = take_optional(rest)?.map(Nonce);
+        for request in &mut recent {
+            let nonce = take_optional(rest)?.map(Nonce);
+            let sent_at = i64::from_be_bytes(take(rest)?);
+            let sent_at = Timestamp::from_microsecond(sent_at).map_err(|_| NotAChain)?;
+            if nonce.is_none() && sent_at != Timestamp::UNIX_EPOCH {
+                return Err(NotAChain);
+            }
+            *request = nonce.map(|nonce| Request { nonce, sent_at });
         }
         let bearer = take_bearer(rest)?;
         let [count] = take(rest)?;

@@ -3,6 +3,7 @@
 mod assess;
 mod deb822;
 mod fleet;
+mod identity;
 mod ledger;
 mod oracle;
 mod version;
