@@ -1,0 +1,9 @@
+//! What the protocol promises, seen from outside.
+
+mod card;
+mod documents;
+mod envelope;
+mod golden;
+mod messages;
+mod samples;
+mod token;
