@@ -1,6 +1,8 @@
-//! What a host says about itself, read from a file tree: the running system, a chroot, a mounted image or a
-//! backup. Nothing from the tree is run, nothing in it is changed, no network is used and root is not needed.
-//! What the answers mean for updates is decided in `domain`; what vendors publish is read in `sources`.
+//! What a host says about itself, and how it tells its server. Reading (`host`, `survey`, `documents`) goes over a file
+//! tree: the running system, a chroot, a mounted image or a backup. Nothing from the tree is run, nothing in it is changed,
+//! no network is used and root is not needed. Telling (`session`, `journal`, `transport`) is carried out by two processes
+//! of one program: `executor` reads what only root may, `network` talks to the server under a user of its own. What the
+//! answers mean for updates is decided in `domain`; what vendors publish is read in `sources`.
 
 pub mod apt_conf;
 pub mod attribution;
@@ -16,6 +18,7 @@ pub mod keys;
 pub mod mode;
 pub mod network;
 pub mod preferences;
+pub mod prepare_image;
 pub mod problem;
 pub mod service;
 pub mod session;

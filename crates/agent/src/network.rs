@@ -6,6 +6,7 @@ mod edge;
 mod look;
 
 pub use bell::Bell;
+pub use edge::boot_clock;
 
 use crate::executor::spool::Outbox;
 use crate::journal::{self, Journal, JournalError};

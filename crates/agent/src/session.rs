@@ -14,6 +14,7 @@ mod retry;
 mod trouble;
 pub mod upload;
 
+pub use ask::enrolled_elsewhere;
 pub use memory::{Enrolment, Memory, Named, NonceText, OldIdentity, Phase, Seed, Stop};
 pub use moment::{Chance, Look, Moment};
 pub use trouble::Trouble;

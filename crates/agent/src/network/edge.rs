@@ -22,7 +22,7 @@ pub(super) fn moment() -> Moment {
 }
 
 /// The clock since the boot, sleep included; without the kernel's id of the boot each start counts as another one.
-pub(crate) fn boot_clock() -> BootClock {
+pub fn boot_clock() -> BootClock {
     let time = clock_gettime(ClockId::Boottime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let micros = u64::try_from(time.tv_nsec).unwrap_or_default() / 1_000;

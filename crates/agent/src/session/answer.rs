@@ -152,7 +152,7 @@ impl Session {
         self.go_by(card, trust);
         self.now.failures = 0;
         self.now.trouble = None;
-        self.name_next_check_in(moment);
+        self.memory.next_check_in = None;
         self.save(effects);
         effects.push(Effect::Reconnect);
         match stop {
@@ -177,7 +177,7 @@ impl Session {
         self.now.hold_seconds = answer.hold_seconds;
         self.memory.check_in_seconds = check_in_seconds(answer.next_check_in_seconds);
         self.memory.last_check_in = Some(self.time(moment).as_microsecond());
-        self.name_next_check_in(moment);
+        self.memory.next_check_in = None;
         let is_reconnect_due = answer.card.is_some_and(|card| self.take_card(card, effects));
         self.save(effects);
         if is_reconnect_due {

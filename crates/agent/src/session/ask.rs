@@ -85,7 +85,9 @@ impl Session {
         };
         let now = self.time(moment).as_microsecond();
         let half = not_before.saturating_add(not_after.saturating_sub(not_before) / 2);
-        if now >= half && self.now.renewal == Renewal::NotTried {
+        // A check-in whose answer was lost comes first: it may have used up the link that a renewal would present.
+        let is_link_known = self.memory.next_check_in.is_none();
+        if now >= half && is_link_known && self.now.renewal == Renewal::NotTried {
             return self.ask_to_renew(moment, effects);
         }
         self.check_in(moment, effects);
@@ -116,7 +118,7 @@ impl Session {
             formerly: self.memory.formerly,
         };
         // The same name until it is answered: an answer that was lost is given again.
-        let named = self.name_of_next(moment);
+        let named = self.name_of_next(moment, effects);
         self.send(named, Kind::ENROL, &message.to_body(), 0, moment, effects);
     }
 
@@ -155,7 +157,7 @@ impl Session {
             troubles: look.troubles,
             carried: look.carried,
         };
-        let named = self.name_of_next(moment);
+        let named = self.name_of_next(moment, effects);
         self.send(
             named,
             Kind::CHECK_IN,
@@ -273,17 +275,16 @@ impl Session {
         });
     }
 
-    /// The name of the request that must not be taken for two, journalled before it was first used.
-    fn name_of_next(&mut self, moment: &Moment) -> Named {
-        match self.memory.next_check_in {
-            Some(named) => named,
-            None => self.fresh_name(moment, "unsaved"),
+    /// The name of a request that must not be taken for two: journalled before it is used, and kept until it is answered.
+    /// It is drawn when it is needed and not before, so that a copy of an idle host draws another one.
+    fn name_of_next(&mut self, moment: &Moment, effects: &mut Vec<Effect>) -> Named {
+        if let Some(named) = self.memory.next_check_in {
+            return named;
         }
-    }
-
-    /// Draws the name of the next check-in; the caller saves it.
-    pub(super) fn name_next_check_in(&mut self, moment: &Moment) {
-        self.memory.next_check_in = Some(self.fresh_name(moment, "next check-in"));
+        let named = self.fresh_name(moment, "kept");
+        self.memory.next_check_in = Some(named);
+        self.save(effects);
+        named
     }
 
     fn fresh_name(&mut self, moment: &Moment, what_for: &str) -> Named {

@@ -32,6 +32,10 @@ impl Session {
                 self.ask_again(asked, moment, effects);
             }
             RefusalKind::Expired if asked != Kind::RENEW => self.ask_to_renew(moment, effects),
+            // An answer that was lost may have used the link up: then it is the link that is old, and no copy is at work.
+            RefusalKind::Superseded if asked == Kind::RENEW && self.memory.next_check_in.is_some() => {
+                self.stop(Stop::Expired, &refused, STOPPED_SECONDS, moment, effects);
+            }
             RefusalKind::Superseded => self.become_a_copy(moment, effects),
             RefusalKind::Pending => self.wait_for_approval(later, moment, effects),
             RefusalKind::SpentToken | RefusalKind::WrongSite if asked == Kind::ENROL => {
@@ -120,7 +124,7 @@ impl Session {
         self.memory.phase = Phase::Enrolling(Enrolment::Copy(old));
         self.memory.key = Some(Seed(moment.chance.draw("host key")));
         self.now.hold_seconds = 0;
-        self.name_next_check_in(moment);
+        self.memory.next_check_in = None;
         self.save(effects);
         effects.push(Effect::Reconnect);
         self.ask_to_enrol(moment, effects);

@@ -73,11 +73,12 @@ impl Session {
     ) {
         self.now.failures = self.now.failures.saturating_add(1);
         let delay = match retry_after_seconds {
+            // A server that always wants to be asked at once is asked less often all the same.
+            Some(0) | None => backoff(self.now.failures, self.memory.check_in_seconds, moment),
             Some(seconds) => {
-                let seconds = seconds.clamp(1, *CHECK_IN_SECONDS.end());
+                let seconds = seconds.min(*CHECK_IN_SECONDS.end());
                 moment.chance.later(Duration::from_secs(u64::from(seconds)))
             }
-            None => backoff(self.now.failures, self.memory.check_in_seconds, moment),
         };
         self.sleep(delay, moment, effects);
     }

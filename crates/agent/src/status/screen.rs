@@ -12,7 +12,7 @@ pub fn screen(standing: Option<&Standing>, service: Service, mode: Mode, now: Ti
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{name:<12} {}", harmless(value, 600));
+        let _ = writeln!(text, "{name:<14} {}", harmless(value, 600));
     };
     let Some(standing) = standing else {
         line("Enrolled", "no");
