@@ -117,11 +117,11 @@ fn advance(
 ) -> Result<(u64, bool), Refusal> {
     let host = entry.host();
     check_link(context, host, &message.link)?;
-    match host.step(message.link.count, header.nonce, message.bearer.into()) {
+    match host.step(message.link.count, header.sent_as(), message.bearer.into()) {
         Step::Next(count) => Ok((count, true)),
         Step::Again(count) => Ok((count, false)),
         Step::Replay => Err(Refusal::with(
-            RefusalKind::Malformed,
+            RefusalKind::Superseded,
             "The request was answered before.",
         )),
         Step::Copy => Err(Refusal::of(RefusalKind::Superseded)),

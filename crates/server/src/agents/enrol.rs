@@ -11,8 +11,7 @@ use crate::clock::draw;
 use crate::context::Context;
 use crate::start::millis;
 use domain::id::{HostId, RequestId, SiteId};
-use domain::identity::Nonce;
-use domain::identity::chain::Chain;
+use domain::identity::chain::{Chain, Request};
 use jiff::Timestamp;
 use machine::{Recognised, recognise};
 use protocol::envelope::{Body, Unopened};
@@ -56,7 +55,7 @@ pub(super) async fn answer(
     let key = VerifyingKey::from_bytes(message.public_key);
     let admitted = match context.agents.find(context, key.id()).await? {
         Lookup::Found(entry) => again(context, &entry).await?,
-        Lookup::Unknown => admit(context, message, header.nonce).await?,
+        Lookup::Unknown => admit(context, message, header.sent_as()).await?,
     };
     let enrolled = certify(context, key, admitted)?;
     let body = introducing(context, &enrolled);
@@ -126,12 +125,12 @@ struct Admission {
     now: Timestamp,
 }
 
-async fn admit(context: &Context, message: Enrol, nonce: Nonce) -> Result<Admitted, Refusal> {
+async fn admit(context: &Context, message: Enrol, request: Request) -> Result<Admitted, Refusal> {
     let now = context.clock.now();
     let admission = Admission {
         key: VerifyingKey::from_bytes(message.public_key),
         new_id: HostId::new(millis(now), draw(&*context.chance)),
-        chain: Chain::begin(nonce, message.bearer.into()),
+        chain: Chain::begin(request, message.bearer.into()),
         message,
         now,
     };

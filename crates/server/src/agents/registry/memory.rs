@@ -4,8 +4,7 @@ use super::load::Loaded;
 use crate::context::Context;
 use domain::digest::Sha256Digest;
 use domain::id::{HostId, SiteId, TenantId};
-use domain::identity::Nonce;
-use domain::identity::chain::{Bearer, Chain, Presented};
+use domain::identity::chain::{Bearer, Chain, Presented, Request};
 use jiff::{SignedDuration, Timestamp};
 use protocol::document::DocumentKind;
 use protocol::key::VerifyingKey;
@@ -230,34 +229,25 @@ impl AgentHost {
     }
 
     /// Judges the link of a check-in, and goes on with the chain if it is good.
-    pub(in super::super) fn step(&self, count: u64, nonce: Nonce, bearer: Bearer) -> Step {
+    pub(in super::super) fn step(&self, count: u64, request: Request, bearer: Bearer) -> Step {
         let mut memory = self.memory();
-        let Some(chain) = &memory.chain else {
+        let (step, chain) = match &memory.chain {
             // Forgotten, and the link is ours: as after a restore from before the enrolment.
-            let issued = count.saturating_add(1);
-            memory.chain = Some(Chain::begin(nonce, bearer));
-            return match memory
-                .chain
-                .as_ref()
-                .map(|chain| chain.present(count, Nonce([0; 16]), bearer))
-            {
-                Some(Presented::Next { chain, .. }) => {
-                    memory.chain = Some(chain);
-                    Step::Next(issued)
-                }
-                _ => Step::Copy,
-            };
+            None => match Chain::take_up(count, request, bearer) {
+                Some(chain) => (Step::Next(chain.issued()), Some(chain)),
+                None => (Step::Copy, None),
+            },
+            Some(chain) => match chain.present(count, request, bearer) {
+                Presented::Next { chain, .. } => (Step::Next(chain.issued()), Some(chain)),
+                Presented::Retry { chain } => (Step::Again(chain.issued()), Some(chain)),
+                Presented::Replay => (Step::Replay, None),
+                Presented::Copy => (Step::Copy, None),
+            },
         };
-        match chain.present(count, nonce, bearer) {
-            Presented::Next { chain, .. } => {
-                let issued = chain.issued();
-                memory.chain = Some(chain);
-                Step::Next(issued)
-            }
-            Presented::Retry => Step::Again(chain.issued()),
-            Presented::Replay => Step::Replay,
-            Presented::Copy => Step::Copy,
+        if chain.is_some() {
+            memory.chain = chain;
         }
+        step
     }
 
     /// Begins the chain anew, for a host that enrolled or did so again.
