@@ -4,8 +4,7 @@
 use super::decompress::DecompressError;
 use super::freshness::Freshness;
 use super::index::{BuildError, COMPILED, Index};
-use super::keyring::Keyring;
-use super::keyring::KeyringError;
+use super::keyring::{Keyring, KeyringError};
 use super::openpgp::{GoodSignature, Refusal};
 use super::release::{Release, ReleaseError};
 use super::snapshot::{Published, Snapshot, SnapshotIndex};

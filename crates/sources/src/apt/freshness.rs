@@ -70,9 +70,7 @@ impl FreshnessRules {
             min_valid_seconds: own(stanza.valid_until_min_seconds, settings.min_valid_seconds),
         }
     }
-}
 
-impl FreshnessRules {
     /// The rules by which silence counts: a host may be told to accept lists past their date (`Check-Valid-Until`,
     /// `Check-Date`), but then they no longer say that nothing newer exists.
     pub fn of_silence(stanza: &Stanza, settings: &Settings) -> Self {

@@ -12,8 +12,7 @@ mod release;
 mod source;
 mod state;
 
-pub use current::{CurrentError, current, last_known};
-pub use index::COMPILED;
+pub use current::{current, last_known};
 
 use super::fetch::{FetchConfig, FetchError, Fetcher};
 use super::freshness::FreshnessRules;

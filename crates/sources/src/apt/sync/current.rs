@@ -9,18 +9,15 @@ use crate::apt::targets::Merged;
 use content::Store;
 use jiff::Timestamp;
 
-/// Why a snapshot could not be read: the same reasons as for a sync.
-pub type CurrentError = SyncError;
-
 /// The snapshot in force of a source, or if none ever was, the stale one that was fetched last; `None` if it was never
-/// synced. Its indexes are those that `source` uses now. Signatures are verified again at `now` with the keys that may sign the source today; whether it is still
-/// fresh is the caller's question (`super::freshness`).
+/// synced. Its indexes are those that `source` uses now. Signatures are verified again at `now` with the keys that may sign
+/// the source today; whether it is still fresh is the caller's question (`super::freshness`).
 pub fn current(
     store: &Store,
     source: &Merged<'_>,
     keyring: &Keyring,
     now: Timestamp,
-) -> Result<Option<Snapshot>, CurrentError> {
+) -> Result<Option<Snapshot>, SyncError> {
     let adopted = SourceState::load(store, source, Standing::Adopted)?;
     let state = match adopted {
         Some(state) => Some(state),

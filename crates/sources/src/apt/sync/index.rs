@@ -4,18 +4,15 @@ use super::release::NewRelease;
 use super::{Context, Note, SourceRequest, SyncError, lock};
 use crate::apt::decompress::{self, Compression, OutputLimits};
 use crate::apt::fetch::Presence;
-use crate::apt::index::{Index, IndexBuilder};
+use crate::apt::index::{COMPILED, Index, IndexBuilder};
 use crate::apt::release::FileEntry;
 use crate::apt::snapshot::{Published, SnapshotIndex};
 use crate::apt::targets::Target;
-use content::{Hasher, InsertError, Store};
+use content::{Hasher, InsertError, Mapped, Store};
 use domain::digest::Sha256Digest;
 use domain::host::channels::ByHash;
 use std::io::Read;
 use std::sync::PoisonError;
-
-/// The name of the compiled form beside a Packages file's digest.
-pub use crate::apt::index::COMPILED;
 
 /// Extensions of index files, best first; what the release does not list is passed over.
 const EXTENSIONS: [&str; 4] = [".xz", ".zst", ".gz", ""];
@@ -56,15 +53,20 @@ pub(super) fn ready(
         if !fetch(context, request, base, new, &path, listed)? {
             continue;
         }
-        if !is_compiled(context.store, entry.sha256) {
-            let kind = Compression::from_name(&path);
-            let packed = context
-                .store
-                .map(&listed.sha256)?
-                .ok_or(SyncError::WrongPackages { path: path.clone() })?;
-            compile(context, &path, entry, kind, &packed)?;
-        }
-        notes.extend(skipped(context.store, &path, entry.sha256));
+        let compiled = match compiled(context.store, entry.sha256)? {
+            Some(known) => known,
+            None => {
+                let kind = Compression::from_name(&path);
+                let packed = context.store.map(&listed.sha256)?.ok_or(SyncError::Vanished)?;
+                compile(context, &path, entry, kind, &packed)?;
+                self::compiled(context.store, entry.sha256)?.ok_or(SyncError::Vanished)?
+            }
+        };
+        let count = compiled.skipped_total();
+        notes.extend((count > 0).then(|| Note::Skipped {
+            path: path.clone(),
+            count,
+        }));
         let published = Published {
             path,
             digest: listed.sha256,
@@ -86,19 +88,11 @@ fn check_size(path: &str, entry: FileEntry, limit_bytes: u64) -> Result<(), Sync
     }
 }
 
-/// Whether the compiled form is here and sound.
-pub(super) fn is_compiled(store: &Store, digest: Sha256Digest) -> bool {
-    let mapped = store.map_derived(COMPILED, &digest).ok().flatten();
-    mapped.is_some_and(|mapped| Index::open(mapped).is_ok_and(|index| index.packages_digest() == digest))
-}
-
-fn skipped(store: &Store, path: &str, digest: Sha256Digest) -> Option<Note> {
-    let index = Index::open(store.map_derived(COMPILED, &digest).ok()??).ok()?;
-    let count = index.skipped_total();
-    (count > 0).then(|| Note::Skipped {
-        path: path.to_owned(),
-        count,
-    })
+/// The compiled form, if it is here and sound.
+fn compiled(store: &Store, digest: Sha256Digest) -> Result<Option<Index<Mapped>>, SyncError> {
+    let mapped = store.map_derived(COMPILED, &digest)?;
+    let index = mapped.and_then(|mapped| Index::open(mapped).ok());
+    Ok(index.filter(|index| index.packages_digest() == digest))
 }
 
 /// Fetches one file into the store, unless it is there: by digest where the archive offers that, then by name.

@@ -2,6 +2,7 @@
 
 use super::state::{Form, SourceState};
 use super::{Context, SourceRequest, SyncError};
+use crate::apt::MAX_RELEASE_BYTES;
 use crate::apt::fetch::{Small, Validators};
 use crate::apt::freshness::{Freshness, freshness};
 use crate::apt::openpgp::{self, GoodSignature, Verified};
@@ -9,9 +10,6 @@ use crate::apt::release::Release;
 use content::Expected;
 use domain::digest::Sha256Digest;
 use jiff::Timestamp;
-
-/// The largest release file that is taken, by its signature or beside it.
-pub(super) const MAX_RELEASE_BYTES: u64 = 1 << 20;
 
 /// What the archive offers.
 pub(super) enum Offered {

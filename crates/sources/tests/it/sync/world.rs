@@ -200,7 +200,7 @@ pub fn failure(outcome: Outcome) -> String {
 pub fn package_count(store: &Store, snapshot: &Snapshot) -> usize {
     let of = &snapshot.indexes[0].digest;
     let mapped = store
-        .map_derived(sources::apt::sync::COMPILED, of)
+        .map_derived(sources::apt::index::COMPILED, of)
         .unwrap()
         .unwrap();
     sources::apt::index::Index::open(mapped).unwrap().len()
