@@ -17,17 +17,17 @@ use protocol::message::{Kind, MessageError};
 /// Why an answer is not believed.
 #[derive(Debug, thiserror::Error)]
 enum Unbelieved {
-    #[error("it is no message of Patchyard ({0})")]
+    #[error(transparent)]
     NotAnEnvelope(#[from] protocol::envelope::ParseError),
-    #[error("{0}")]
+    #[error(transparent)]
     Card(#[from] protocol::card::CardError),
     #[error("no key that this host's server is known by signed it")]
     UnknownKey,
-    #[error("{0}")]
+    #[error(transparent)]
     Open(#[from] protocol::envelope::OpenError),
     #[error("it answers another request")]
     OtherRequest,
-    #[error("{0}")]
+    #[error(transparent)]
     Message(#[from] MessageError),
     #[error("it is of an older life of the server than this host has seen")]
     OlderEpoch,
@@ -53,7 +53,11 @@ impl Session {
             Ok(believed) => believed,
             Err(why) => {
                 let trouble = Trouble::new(
-                    format!("An answer from {} is not believed: {why}.", request.to),
+                    format!(
+                        "An answer from {} is not believed: {}.",
+                        request.to,
+                        crate::problem::chain(&why)
+                    ),
                     "if the server was set up anew, enrol this host again with a new token; otherwise somebody stands between.",
                 );
                 let failure = Failure {

@@ -3,12 +3,14 @@
 
 mod apt_conf;
 mod attribution;
+mod booted;
 mod documents;
 mod dpkg_status;
 mod effects;
 mod host;
 mod oracle;
 mod preferences;
+mod session;
 mod sources_list;
 mod survey;
 mod transport;
