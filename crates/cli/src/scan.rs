@@ -133,7 +133,10 @@ impl Started {
 /// Opens the cache. A scan without a writable cache is slower, not impossible: it uses a folder that goes with it.
 fn open_store(args: &ScanArgs) -> anyhow::Result<(Store, Option<tempfile::TempDir>)> {
     let is_root = rustix::process::geteuid().is_root();
-    let places = place::Variables { variable: &crate::variable, is_root };
+    let places = place::Variables {
+        variable: &crate::variable,
+        is_root,
+    };
     let folder = places.cache(args.cache_dir.as_deref())?;
     match Store::open(&folder) {
         Ok(store) => Ok((store, None)),
