@@ -1,1 +1,7 @@
 //! The server as its callers meet it: agents over envelopes and sockets, people and programs over HTTP.
+
+mod check_in;
+mod documents;
+mod enrolment;
+mod renewal;
+mod world;
