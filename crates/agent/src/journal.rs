@@ -114,7 +114,12 @@ impl Journal {
     pub fn write(&self, memory: &Memory) -> Result<(), JournalError> {
         let bytes = encoded(memory);
         let failed = |attempt| move |errno: Errno| io(&self.folder, attempt)(errno.into());
-        let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        // What a power cut left of an earlier attempt is not written into: it might be readable for others.
+        match rustix::fs::unlinkat(&self.at, NEXT, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(failed("write")(errno)),
+        }
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
         let next =
             rustix::fs::openat(&self.at, NEXT, flags, Mode::RUSR | Mode::WUSR).map_err(failed("write"))?;
         let mut next = File::from(next);
@@ -196,12 +201,12 @@ fn decoded(bytes: &[u8], path: PathBuf) -> Result<Memory, JournalError> {
         None => (bytes, &[][..]),
     };
     let Some(found) = head.strip_prefix(HEAD.as_bytes()) else {
+        if HEAD.as_bytes().starts_with(head) {
+            return Err(JournalError::Torn { path });
+        }
         if head.starts_with(HEAD_OF_ALL.as_bytes()) {
             let why = "a newer version wrote it; install that version again".to_owned();
             return Err(JournalError::Foreign { path, why });
-        }
-        if HEAD.as_bytes().starts_with(head) {
-            return Err(JournalError::Torn { path });
         }
         let why = "it does not begin as one".to_owned();
         return Err(JournalError::Foreign { path, why });
