@@ -170,3 +170,14 @@ pub fn revoke_all(
         values![scope, host, now, because],
     )
 }
+
+/// Hands the living keys of a host over to the host of the same id in another tenant, when it is moved there; how many.
+///
+/// # Errors
+/// [`Error::NoSuchRow`] where that tenant has no such host.
+pub fn hand_over(tx: &mut Tx, _: &Whole, host: HostId, from: TenantId, to: TenantId) -> Result<u64, Error> {
+    tx.execute(
+        "UPDATE agent_keys SET tenant_id = $3 WHERE tenant_id = $2 AND host_id = $1 AND revoked_at IS NULL",
+        values![host, from, to],
+    )
+}

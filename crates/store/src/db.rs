@@ -13,6 +13,7 @@ mod view;
 pub(crate) use view::placeholders;
 pub use view::{Tx, View};
 
+use crate::copy;
 use crate::error::Error;
 use crate::migrations::{self, OpenError};
 use jiff::Timestamp;
@@ -155,7 +156,7 @@ impl Db {
     /// Where it cannot be opened.
     pub async fn schema(url: &Url) -> Result<migrations::Schema, OpenError> {
         let db = Self::connect(url, Tuning::default()).await?;
-        let schema = db.read(migrations::schema).await;
+        let schema = db.attempt_read(migrations::schema).await;
         db.close().await;
         schema
     }
@@ -201,7 +202,19 @@ impl Db {
     ///
     /// # Errors
     /// What the work or the database fails with.
-    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    pub async fn read<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut View) -> Result<T, Error> + Send + 'static,
+    {
+        self.attempt_read(work).await
+    }
+
+    /// As [`Db::read`], for work that has errors of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn attempt_read<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
@@ -210,6 +223,22 @@ impl Db {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.read(work).await,
             Engine::Postgres(postgres) => postgres.read(work).await,
+        }
+    }
+
+    /// Writes the whole database as of one moment into a new SQLite file, while it is used.
+    ///
+    /// # Errors
+    /// Where the file is there already or cannot be written.
+    pub async fn copy_into_file(&self, file: &Path, now: Timestamp) -> Result<(), copy::CopyError> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => Ok(sqlite.vacuum_into(file).await?),
+            Engine::Postgres(_) => {
+                let target = Self::open(&Url::from(file), now).await?;
+                let copied = copy::copy(self, &target).await;
+                target.close().await;
+                copied.map(drop)
+            }
         }
     }
 

@@ -29,6 +29,9 @@ pub enum OpenError {
         /// The step.
         step: u32,
     },
+    /// A copy into it was begun and did not end.
+    #[error("open a database that a copy into it left unfinished: remove it, and copy again")]
+    Unfinished,
     /// The engine refuses.
     #[error(transparent)]
     Database(#[from] Error),
@@ -69,10 +72,19 @@ macro_rules! steps {
     };
 }
 
-const STEPS: &[Step] = steps!["0001_tenants", "0002_hosts",];
+const STEPS: &[Step] = steps![
+    "0001_tenants",
+    "0002_hosts",
+    "0003_people",
+    "0004_catalog",
+    "0005_findings",
+];
 
 /// The newest step that this program knows.
 pub const NEWEST: u32 = STEPS.len() as u32;
+
+/// The step that stands in a database while a copy fills it, so that nobody takes a half of it for the whole.
+pub(crate) const UNFINISHED: u32 = 1_000_000;
 
 /// How the schema compares.
 pub(crate) fn schema(view: &mut View) -> Result<Schema, OpenError> {
@@ -109,6 +121,9 @@ pub(crate) fn migrate(tx: &mut Tx, now: Timestamp) -> Result<(), OpenError> {
         tx.script("SELECT pg_advisory_xact_lock(8102447321770)")?;
     }
     let found = last_step(tx)?;
+    if found == UNFINISHED {
+        return Err(OpenError::Unfinished);
+    }
     if found > NEWEST {
         return Err(OpenError::Newer { found, known: NEWEST });
     }

@@ -8,5 +8,6 @@ pub mod host;
 pub mod hostile;
 pub mod keys;
 pub mod lab;
+pub mod postgres;
 pub mod server;
 pub mod skip;

@@ -5,6 +5,7 @@
 use super::Tuning;
 use super::view::{Connection, Tx, View};
 use crate::error::Error;
+use crate::value::values;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
 use std::any::Any;
@@ -80,6 +81,29 @@ impl Sqlite {
         E: From<Error> + Send + 'static,
         F: FnOnce(&mut View) -> Result<T, E> + Send + 'static,
     {
+        self.beside(move |view| {
+            view.script("BEGIN")?;
+            let outcome = work(view);
+            view.script("ROLLBACK")?;
+            outcome
+        })
+        .await
+    }
+
+    /// A copy of the file as of one moment (<https://www.sqlite.org/lang_vacuum.html#vacuuminto>), without its free pages.
+    pub(super) async fn vacuum_into(&self, file: &Path) -> Result<(), Error> {
+        let file = file.to_string_lossy().into_owned();
+        self.beside(move |view| view.rows("VACUUM INTO $1", values![file]).map(drop))
+            .await
+    }
+
+    /// Runs work where it may wait, on a connection that reads. One on which it fails is not used again.
+    async fn beside<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&mut View) -> Result<T, E> + Send + 'static,
+    {
         let readers = Arc::clone(&self.readers);
         let seat = Arc::clone(&readers.seats)
             .acquire_owned()
@@ -89,10 +113,8 @@ impl Sqlite {
         let reading = tokio::task::spawn_blocking(move || {
             let _seat = seat;
             let mut view = View::new(Connection::Sqlite(readers.take(&runtime)?), runtime);
-            view.script("BEGIN")?;
             let outcome = work(&mut view);
-            // A reader that cannot end its transaction is not used again.
-            if view.script("ROLLBACK").is_ok() {
+            if outcome.is_ok() {
                 readers.give_back(view);
             }
             outcome
@@ -235,7 +257,10 @@ impl Writer {
     /// Takes what waits, commits it together, answers; until nobody can ask any more.
     fn run(mut self) {
         let mut closing = None;
-        while let (None, Some(message)) = (&closing, self.queue.blocking_recv()) {
+        while closing.is_none() {
+            let Some(message) = self.queue.blocking_recv() else {
+                break;
+            };
             let mut changes = Vec::new();
             let mut next = Some(message);
             while let Some(message) = next {
@@ -243,9 +268,11 @@ impl Writer {
                     Message::Change(change) => changes.push(change),
                     Message::Close(closed) => closing = Some(closed),
                 }
-                next = match closing {
-                    None if changes.len() < self.group => self.queue.try_recv().ok(),
-                    _ => None,
+                let has_room = closing.is_none() && changes.len() < self.group;
+                next = if has_room {
+                    self.queue.try_recv().ok()
+                } else {
+                    None
                 };
             }
             self.commit(changes);

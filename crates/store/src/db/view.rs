@@ -256,8 +256,8 @@ impl Tx {
     /// Runs `head VALUES (...), (...) tail` for as many rows as there are, many at a time.
     pub(crate) fn execute_many(
         &mut self,
-        head: &'static str,
-        tail: &'static str,
+        head: &str,
+        tail: &str,
         rows: impl IntoIterator<Item = Vec<Value>>,
     ) -> Result<u64, Error> {
         let mut rows = rows.into_iter().peekable();

@@ -73,7 +73,7 @@ async fn listed(db: &Db, scope: Scope, filter: HostFilter) -> Vec<u32> {
         assert_eq!(host::count(view, &scope, &filter)?, hosts.len() as u64);
         let mut numbers = numbers(&hosts);
         numbers.sort_unstable();
-        Ok::<_, Error>(numbers)
+        Ok(numbers)
     })
     .await
     .expect("a list")
@@ -122,7 +122,7 @@ fn each_filter_lets_through_the_hosts_that_it_names_and_no_others() {
         let containing = named(HostNames::Containing("eB0".into()));
         assert_eq!(listed(&db, scope, containing).await, of(&|n| n >= 20));
         let wild = named(HostNames::Containing("%".into()));
-        assert_eq!(listed(&db, scope, wild).await, []);
+        assert_eq!(listed(&db, scope, wild).await, Vec::<u32>::new());
         let some: RoaringBitmap = (3..9).chain(100..200).collect();
         let tagged = HostFilter {
             numbers: Some(some.clone()),
@@ -158,7 +158,7 @@ fn a_renamed_host_is_found_under_its_tag_in_the_order_of_its_new_name() {
         let page = db
             .read(move |view| host::page(view, &scope, &filter, None, 100))
             .await;
-        let page: store::Page<_, _> = page.map_err(|error: Error| error).expect("a page");
+        let page = page.expect("a page");
         assert_eq!(page.rows.last().map(|host| host.name.as_str()), Some("zebra"));
     });
 }
@@ -211,16 +211,10 @@ fn a_document_is_stored_once_a_tenant_and_seen_by_no_other() {
         assert!(put(one).await.expect("write"));
         assert!(!put(one).await.expect("write"));
         let known = |scope| db.read(move |view| document::known(view, &scope, &[digest(0), digest(1)]));
-        assert_eq!(
-            known(one).await.map_err(|error: Error| error).expect("read"),
-            [digest(1)]
-        );
-        assert_eq!(known(two).await.map_err(|error: Error| error).expect("read"), []);
+        assert_eq!(known(one).await.expect("read"), [digest(1)]);
+        assert_eq!(known(two).await.expect("read"), []);
         let got = db.read(move |view| document::get(view, &one, digest(1))).await;
-        assert_eq!(
-            got.map_err(|error: Error| error).expect("read"),
-            Some(a_document(1, DocumentKind::Inventory))
-        );
+        assert_eq!(got.expect("read"), Some(a_document(1, DocumentKind::Inventory)));
     });
 }
 
@@ -253,7 +247,7 @@ fn what_a_host_had_is_answered_as_it_was_known_then() {
             db.read(move |view| {
                 let kind = DocumentKind::Inventory;
                 let found = host_document::as_of(view, &scope, host_id(1), kind, at(seconds))?;
-                Ok::<_, Error>(found.map(|document| document.digest))
+                Ok(found.map(|document| document.digest))
             })
         };
         // What was observed at 20 was not known before 90.

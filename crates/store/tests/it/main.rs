@@ -1,6 +1,10 @@
 //! What the store promises, on both engines. PostgreSQL is started by the tests themselves; where it is not installed,
 //! its half is skipped aloud.
 
+mod audit;
+mod catalog;
 mod engines;
+mod findings;
 mod hosts;
+mod people;
 mod tenants;

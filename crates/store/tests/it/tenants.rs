@@ -82,7 +82,7 @@ fn pages_of_sites_have_each_once_in_the_order_of_names() {
                     names.extend(page.rows.into_iter().map(|site| site.name));
                     after = page.next;
                     if after.is_none() {
-                        return Ok::<_, Error>(names);
+                        return Ok(names);
                     }
                 }
             })

@@ -1,0 +1,126 @@
+//! What is not known of a host, and since when: its holes, by generations of findings.
+
+use crate::finding::Generation;
+use crate::host::HostStanding;
+use crate::lease::Fence;
+use crate::value::{Row, values};
+use crate::{Error, Scope, Tx, View};
+use domain::id::HostId;
+
+/// What is not known of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    /// The host.
+    pub host: HostId,
+    /// How it stands.
+    pub standing: HostStanding,
+    /// Its holes, as canonical JSON.
+    pub holes: String,
+}
+
+/// What stands for the end of what is in force.
+const OPEN: i64 = i64::MAX;
+
+fn read(row: &Row) -> Result<Coverage, Error> {
+    let mut columns = row.columns();
+    Ok(Coverage {
+        host: columns.next()?,
+        standing: columns.next()?,
+        holes: columns.next()?,
+    })
+}
+
+/// Writes what is not known of hosts to a generation that was begun in this transaction; what is the same stays.
+///
+/// # Errors
+/// [`Error::Fenced`] if another took the lease.
+pub fn write(
+    tx: &mut Tx,
+    scope: &Scope,
+    fence: &Fence,
+    generation: &Generation,
+    hosts: &[Coverage],
+) -> Result<(), Error> {
+    for found in hosts {
+        if of_host(tx, scope, found.host, generation.number)?.as_ref() == Some(found) {
+            continue;
+        }
+        tx.execute(
+            "UPDATE coverage SET until_generation = $3
+             WHERE tenant_id = $1 AND host_id = $2 AND until_generation = $4
+               AND EXISTS (SELECT 1 FROM leases WHERE name = $5 AND fencing = $6)",
+            values![
+                scope,
+                found.host,
+                generation.number,
+                OPEN,
+                fence.name(),
+                fence.token()
+            ],
+        )?;
+        let written = tx.execute(
+            "INSERT INTO coverage (tenant_id, host_id, generation, until_generation, standing, holes)
+             SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM leases WHERE name = $7 AND fencing = $8)",
+            values![
+                scope,
+                found.host,
+                generation.number,
+                OPEN,
+                found.standing,
+                &found.holes,
+                fence.name(),
+                fence.token()
+            ],
+        )?;
+        if written == 0 {
+            return Err(Error::Fenced {
+                lease: fence.name().to_owned().into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What was not known of a host in a generation; none where it was never assessed by then.
+///
+/// # Errors
+/// Of the database.
+pub fn of_host(
+    view: &mut View,
+    scope: &Scope,
+    host: HostId,
+    generation: u64,
+) -> Result<Option<Coverage>, Error> {
+    view.find(
+        "SELECT host_id, standing, holes FROM coverage
+         WHERE tenant_id = $1 AND host_id = $2 AND generation <= $3 AND until_generation > $3",
+        values![scope, host, generation],
+        read,
+    )
+}
+
+/// How many hosts stood how in a generation.
+///
+/// # Errors
+/// Of the database.
+pub fn standings(view: &mut View, scope: &Scope, generation: u64) -> Result<Vec<(HostStanding, u64)>, Error> {
+    view.list(
+        "SELECT standing, COUNT(*) FROM coverage
+         WHERE tenant_id = $1 AND generation <= $2 AND until_generation > $2 GROUP BY standing ORDER BY standing",
+        values![scope, generation],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+/// Forgets what ended up to this generation; how many, at most `limit`.
+///
+/// # Errors
+/// Of the database.
+pub fn forget_before(tx: &mut Tx, scope: &Scope, generation: u64, limit: u32) -> Result<u64, Error> {
+    tx.execute(
+        "DELETE FROM coverage WHERE (tenant_id, host_id, generation) IN (
+             SELECT tenant_id, host_id, generation FROM coverage
+             WHERE tenant_id = $1 AND until_generation <= $2 LIMIT $3)",
+        values![scope, generation, limit],
+    )
+}

@@ -1,0 +1,161 @@
+//! Packages that some host has or had: each under a number that is the same for all tenants and never changes, so that an
+//! inventory is a set of numbers.
+
+use crate::value::{Row, Value, values};
+use crate::{Error, Tx, View, Whole};
+use domain::assess::fleet::PackageId;
+use domain::host::inventory::BuildFingerprint;
+use std::ops::ControlFlow;
+
+/// A package as some host has it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Package {
+    /// Binary package name.
+    pub name: String,
+    /// Architecture, `all` included.
+    pub architecture: String,
+    /// Version.
+    pub version: String,
+    /// Source package.
+    pub source: String,
+    /// Source version.
+    pub source_version: String,
+    /// What tells two builds of one version apart.
+    pub fingerprint: BuildFingerprint,
+}
+
+fn fingerprint_bytes(fingerprint: BuildFingerprint) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(13);
+    bytes.extend(fingerprint.relations.to_be_bytes());
+    bytes.push(fingerprint.multi_arch);
+    bytes.extend(fingerprint.size_bytes.to_be_bytes());
+    bytes
+}
+
+fn fingerprint_of(bytes: &[u8]) -> Option<BuildFingerprint> {
+    let (relations, rest) = bytes.split_first_chunk()?;
+    let (multi_arch, size) = rest.split_first()?;
+    Some(BuildFingerprint {
+        relations: u32::from_be_bytes(*relations),
+        multi_arch: *multi_arch,
+        size_bytes: u64::from_be_bytes(size.try_into().ok()?),
+    })
+}
+
+fn read(row: &Row) -> Result<(PackageId, Package), Error> {
+    let mut columns = row.columns();
+    let id = PackageId(columns.next()?);
+    let package = Package {
+        name: columns.next()?,
+        architecture: columns.next()?,
+        version: columns.next()?,
+        source: columns.next()?,
+        source_version: columns.next()?,
+        fingerprint: fingerprint_of(&columns.next::<Vec<u8>>()?)
+            .ok_or(Error::Decode { what: "fingerprint" })?,
+    };
+    Ok((id, package))
+}
+
+const COLUMNS: &str = "id, name, architecture, version, source, source_version, fingerprint";
+
+fn key(package: &Package) -> Vec<Value> {
+    values![
+        &package.name,
+        &package.architecture,
+        &package.version,
+        &package.source,
+        &package.source_version,
+        fingerprint_bytes(package.fingerprint)
+    ]
+}
+
+/// The numbers of these packages, in their order; new ones get the next free numbers.
+///
+/// # Errors
+/// Of the database.
+pub fn intern(tx: &mut Tx, _: &Whole, packages: &[Package]) -> Result<Vec<PackageId>, Error> {
+    if !tx.is_sqlite() {
+        // Two nodes must not give away one number; readers are not held up.
+        tx.script("LOCK TABLE packages IN SHARE ROW EXCLUSIVE MODE")?;
+    }
+    let mut next: Option<u32> = None;
+    let mut numbers = Vec::with_capacity(packages.len());
+    for package in packages {
+        let known = tx.find(
+            "SELECT id FROM packages WHERE name = $1 AND architecture = $2 AND version = $3
+                 AND source = $4 AND source_version = $5 AND fingerprint = $6",
+            key(package),
+            |row| row.get(0),
+        )?;
+        let number = match known {
+            Some(number) => number,
+            None => {
+                let number = match next {
+                    Some(number) => number,
+                    None => next_free(tx)?,
+                };
+                let mut values = key(package);
+                values.push(number.into());
+                tx.execute(
+                    "INSERT INTO packages (name, architecture, version, source, source_version, fingerprint, id)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                    values,
+                )?;
+                next = Some(number + 1);
+                number
+            }
+        };
+        numbers.push(PackageId(number));
+    }
+    Ok(numbers)
+}
+
+fn next_free(view: &mut View) -> Result<u32, Error> {
+    let next = view.find(
+        "SELECT COALESCE(MAX(id), -1) + 1 FROM packages",
+        values![],
+        |row| row.get(0),
+    )?;
+    Ok(next.unwrap_or(0))
+}
+
+/// Hands over every package from this number on, in the order of numbers: for filling an interner.
+///
+/// # Errors
+/// Of the database, or what `take` fails with.
+pub fn all_from(
+    view: &mut View,
+    _: &Whole,
+    from: PackageId,
+    mut take: impl FnMut(PackageId, Package) -> Result<(), Error>,
+) -> Result<(), Error> {
+    view.each(
+        format!("SELECT {COLUMNS} FROM packages WHERE id >= $1 ORDER BY id"),
+        values![from.0],
+        |row| {
+            let (id, package) = read(row)?;
+            take(id, package)?;
+            Ok(ControlFlow::Continue(()))
+        },
+    )
+}
+
+/// Every build of a package by its own name or its source package's: for a question about a range of versions.
+///
+/// # Errors
+/// Of the database.
+pub fn named(view: &mut View, _: &Whole, name: &str) -> Result<Vec<(PackageId, Package)>, Error> {
+    let mut found = view.list(
+        format!("SELECT {COLUMNS} FROM packages WHERE name = $1"),
+        values![name],
+        read,
+    )?;
+    found.extend(view.list(
+        format!("SELECT {COLUMNS} FROM packages WHERE source = $1 AND name <> $1"),
+        values![name],
+        read,
+    )?);
+    found.sort_unstable_by_key(|(id, _)| *id);
+    Ok(found)
+}
