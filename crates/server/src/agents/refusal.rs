@@ -71,7 +71,8 @@ impl Refusal {
     pub(super) fn log(&self, entry: &Entry) {
         let host = entry.host().id();
         match self.kind {
-            RefusalKind::Superseded => tracing::warn!(
+            // One with a detail is an old request, delivered again: nothing says that there is a copy.
+            RefusalKind::Superseded if self.detail.is_none() => tracing::warn!(
                 %host,
                 "Two computers have the identity of host {host}: the later one was told to ask for its own."
             ),

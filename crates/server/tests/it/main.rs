@@ -4,4 +4,5 @@ mod check_in;
 mod documents;
 mod enrolment;
 mod renewal;
+mod socket;
 mod world;

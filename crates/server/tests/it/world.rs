@@ -247,20 +247,30 @@ impl Agent {
 
     /// A request in its envelope, under a new nonce.
     pub fn seal(&mut self, world: &World, kind: Kind, body: &Body) -> Vec<u8> {
+        self.seal_at(world.now(), kind, body)
+    }
+
+    /// The same at this time.
+    pub fn seal_at(&mut self, now: Timestamp, kind: Kind, body: &Body) -> Vec<u8> {
         self.sequence += 1;
         let mut nonce = self.key.id().0;
         nonce[..8].copy_from_slice(&self.sequence.to_be_bytes());
         nonce[8..].copy_from_slice(&self.bearer.boot[8..]);
-        let sent_at = world.now() + self.clock_off;
+        let sent_at = now + self.clock_off;
         let header = Header::request(kind, self.sequence, Nonce(nonce), sent_at);
         Envelope::seal(&self.key, header, body).expect("within the limits")
     }
 
     /// Reads an answer: signed by the server, to this request, of this kind or a refusal.
     pub fn read<M: Message>(&self, world: &World, request: &[u8], answer: &[u8]) -> Result<M, Refused> {
+        self.read_by(&world.context, request, answer)
+    }
+
+    /// The same of this server.
+    pub fn read_by<M: Message>(&self, by: &Context, request: &[u8], answer: &[u8]) -> Result<M, Refused> {
         let asked = Unopened::parse(request).expect("our own envelope").header();
         let unopened = Unopened::parse(answer).expect("the answer is an envelope");
-        let key = world.context.authority.answers_key().verifying();
+        let key = by.authority.answers_key().verifying();
         let opened = unopened.open(&key).expect("signed by the server");
         assert!(opened.answers(&asked), "an answer to another request");
         match unopened.kind() {
@@ -310,6 +320,11 @@ impl Agent {
 
     /// A check-in that names these documents.
     pub fn check_in(&self, world: &World, documents: &[(DocumentKind, Sha256Digest)]) -> CheckIn {
+        self.check_in_at(world.now(), documents)
+    }
+
+    /// The same at this time.
+    pub fn check_in_at(&self, now: Timestamp, documents: &[(DocumentKind, Sha256Digest)]) -> CheckIn {
         CheckIn {
             link: self.link,
             bearer: self.bearer,
@@ -320,7 +335,7 @@ impl Agent {
                 .map(|&(kind, digest)| DocumentName {
                     kind,
                     digest,
-                    observed_at: world.now(),
+                    observed_at: now,
                 })
                 .collect(),
             measures: Measures::default(),
