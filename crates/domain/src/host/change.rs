@@ -5,14 +5,12 @@ mod author;
 
 pub use author::{Author, Evidence, author};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Transactions that a host reports at most: the latest.
 pub const TRANSACTIONS: usize = 64;
 /// Changes of packages that it reports at most, over all transactions.
 pub const CHANGES: usize = 1024;
-/// Microseconds by which the two logs may differ about one transaction: both count whole seconds.
-const SLACK_MICROS: i64 = 2_000_000;
 /// Microseconds after which an action of dpkg alone begins another transaction.
 const PAUSE_MICROS: i64 = 60_000_000;
 
@@ -92,18 +90,10 @@ pub fn attribute(recorded: Vec<Recorded>, performed: Vec<Performed>, tools: &[&s
     let mut transactions = Vec::new();
     for (place, record) in recorded.into_iter().enumerate() {
         let next = starts.get(place + 1).copied().unwrap_or(i64::MAX);
-        let end = record
-            .end_micros
-            .map_or(next.saturating_sub(1), |end| end.saturating_add(SLACK_MICROS));
-        // The slack must not reach into the next transaction: they may follow within a second.
-        let until = end
-            .min(next.max(record.start_micros))
-            .max(record.end_micros.unwrap_or(i64::MIN));
-        let from = record.start_micros.saturating_sub(SLACK_MICROS);
-        let is_inside = |action: &Performed| action.at_micros >= from && action.at_micros <= until;
+        let span = Span::of(&record, next);
         let own: Vec<Performed> = rest
             .iter_mut()
-            .filter(|action| action.as_ref().is_some_and(is_inside))
+            .filter(|action| action.as_ref().is_some_and(|action| span.holds(action)))
             .filter_map(Option::take)
             .collect();
         let is_covered = log_begins.is_some_and(|begins| begins <= record.start_micros);
@@ -123,6 +113,42 @@ pub fn attribute(recorded: Vec<Recorded>, performed: Vec<Performed>, tools: &[&s
     transactions.retain(|transaction| !transaction.changes.is_empty());
     transactions.sort_by_key(|transaction| transaction.at_micros);
     cut(transactions)
+}
+
+/// The time of a record, and what it is known to be about. Both logs count whole seconds, and apt holds dpkg's lock from
+/// start to end: strictly between the two nobody else can have acted. In the first and the last second somebody else can,
+/// so there only packages count that the record names; and so they do in a record that apt did not live to end.
+struct Span {
+    start: i64,
+    end: Option<i64>,
+    next: i64,
+    named: BTreeSet<(Box<str>, Box<str>)>,
+}
+
+impl Span {
+    fn of(record: &Recorded, next: i64) -> Self {
+        let name = |change: &PackageChange| (change.package.clone(), change.architecture.clone());
+        Self {
+            start: record.start_micros,
+            end: record.end_micros,
+            next,
+            named: record.changes.iter().map(name).collect(),
+        }
+    }
+
+    fn holds(&self, action: &Performed) -> bool {
+        let at = action.at_micros;
+        if self.end.is_some_and(|end| at > self.start && at < end) {
+            return true;
+        }
+        let last = self.end.unwrap_or(self.next.saturating_sub(1));
+        let change = &action.change;
+        let is_named = || {
+            self.named
+                .contains(&(change.package.clone(), change.architecture.clone()))
+        };
+        at >= self.start && at <= last && is_named()
+    }
 }
 
 fn by_dpkg_alone(actions: impl Iterator<Item = Performed>) -> Vec<Transaction> {

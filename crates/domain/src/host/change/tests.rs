@@ -122,7 +122,7 @@ fn what_dpkg_did_counts_instead_of_what_apt_set_out_to_do() {
 }
 
 #[test]
-fn a_transaction_that_apt_did_not_live_to_end_keeps_what_follows_until_the_next() {
+fn a_transaction_that_apt_did_not_live_to_end_keeps_what_it_names_until_the_next() {
     let recorded = vec![
         record(100, None, "apt upgrade", vec![change("a", Some("1"), Some("2"))]),
         record(
@@ -148,11 +148,33 @@ fn a_transaction_that_apt_did_not_live_to_end_keeps_what_follows_until_the_next(
             .map(|change| &*change.package)
             .collect()
     };
-    assert_eq!(names(0), ["a", "b"]);
-    assert_eq!(names(1), ["c"]);
-    assert_eq!(names(2), ["d", "e"]);
-    assert_eq!(names(3), ["d"]);
-    assert_eq!(transactions.len(), 4);
+    assert_eq!(names(0), ["a"]);
+    assert_eq!(names(1), ["b"]);
+    assert_eq!(names(2), ["c"]);
+    assert_eq!(names(3), ["d", "e"]);
+    assert_eq!(names(4), ["d"]);
+    assert_eq!(transactions.len(), 5);
+    assert_eq!(transactions[1].by, Author::Unrecorded);
+}
+
+#[test]
+fn what_dpkg_does_in_the_second_in_which_apt_ends_is_apts_only_if_it_is_named() {
+    let recorded = vec![record(
+        100,
+        Some(103),
+        "apt remove a",
+        vec![change("a", Some("1"), None)],
+    )];
+    let done = vec![
+        did(100, change("before", None, Some("1"))),
+        did(100, change("a", Some("1"), None)),
+        did(102, change("disappears", Some("1"), None)),
+        did(103, change("after", None, Some("1"))),
+    ];
+    let transactions = attribute(recorded, done, &[]);
+    let by_apt = transactions.iter().find(|own| own.command.is_some()).unwrap();
+    let names: Vec<&str> = by_apt.changes.iter().map(|change| &*change.package).collect();
+    assert_eq!(names, ["a", "disappears"]);
 }
 
 #[test]
