@@ -4,13 +4,18 @@
 pub mod admin;
 pub mod agent;
 pub mod auth;
+pub mod cursor;
 pub mod gate;
+pub mod limits;
 pub mod listen;
+pub mod openapi;
+pub mod page;
 pub mod problem;
 
+use crate::app::password::Cost;
 use crate::context::Context;
 
 /// Every route but the one of agents.
-pub fn router(_context: &Context) -> axum::Router {
-    axum::Router::new()
+pub fn router(context: &Context) -> axum::Router {
+    admin::router(admin::Api::new(context, Cost::Full))
 }

@@ -123,7 +123,7 @@ impl Server {
             &*chance,
         )?;
         let agents = Agents::open(&db, &authority, &settings).await?;
-        Ok(Context {
+        let context = Context {
             db,
             content,
             authority: Arc::new(authority),
@@ -135,7 +135,9 @@ impl Server {
             settings: Arc::new(settings),
             wake_ups: Arc::default(),
             data: Arc::new(data),
-        })
+        };
+        crate::app::role::install(&context).await?;
+        Ok(context)
     }
 
     /// Opens the data directory, listens, and begins the background work.

@@ -16,7 +16,7 @@ pub enum Kind {
     Token,
     /// A log-in of a person.
     Session,
-    /// A one-time log-in link.
+    /// A one-time link by which an invited person chooses a password.
     Link,
 }
 
@@ -25,7 +25,7 @@ impl Kind {
         match self {
             Self::Token => "pyt_",
             Self::Session => "pys_",
-            Self::Link => "pyl_",
+            Self::Link => "pyi_",
         }
     }
 }

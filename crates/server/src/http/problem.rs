@@ -5,6 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::app::refusal::Refusal;
+
 /// One row of the table: a code is never renamed, never reused for something else and never removed.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $status:ident, $code:literal, $title:literal;)*) => {
@@ -179,6 +181,70 @@ impl From<Code> for Problem {
     fn from(code: Code) -> Self {
         Self::plain(code)
     }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = sentence(&refusal.to_string());
+        match refusal {
+            Refusal::NotFound { .. } => Self::new(Code::NotFound, detail),
+            Refusal::NotAllowed(_) | Refusal::MoreThanYours(_) => Self::new(Code::NotAllowed, detail),
+            Refusal::AlreadyExists { .. } => Self::new(Code::AlreadyExists, detail),
+            Refusal::ChangedMeanwhile => Self::new(Code::ChangedMeanwhile, detail),
+            Refusal::WrongState(_) => Self::new(Code::WrongState, detail),
+            Refusal::Invalid { field, detail } => Self::invalid(field, detail),
+            Refusal::LogInRefused => Self::plain(Code::LogInRefused),
+            Refusal::SlowDown { seconds } => Self::new(Code::TooMany, detail).after(seconds),
+            Refusal::Spent => Self::new(Code::Spent, detail),
+            Refusal::KeyReused => Self::new(Code::KeyReused, detail),
+            Refusal::KeyInUse => Self::new(Code::KeyInUse, detail).after(1),
+            Refusal::Store(error) => error.into(),
+            Refusal::Fault(what) => {
+                tracing::error!(what, "A request failed: {what}.");
+                Self::plain(Code::Fault)
+            }
+        }
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        use store::Error;
+        let code = match &error {
+            Error::Full(_) => Code::StorageFull,
+            Error::NoSuchRow(_) | Error::Taken { .. } => Code::WrongState,
+            Error::Locked(_)
+            | Error::ReadOnly(_)
+            | Error::Unavailable(_)
+            | Error::OutcomeUnknown(_)
+            | Error::Contended(_)
+            | Error::Fenced { .. }
+            | Error::Closed => Code::StoreUnavailable,
+            _ => Code::Fault,
+        };
+        // What the engine says stays in the log: it may show more of the database than the caller may see.
+        let cause: &dyn std::error::Error = &error;
+        tracing::warn!(
+            error = cause,
+            code = code.text(),
+            "The database refused a request: {error}."
+        );
+        let problem = Self::plain(code);
+        match code {
+            Code::StoreUnavailable => problem.after(2),
+            _ => problem,
+        }
+    }
+}
+
+/// A sentence of its own, from words that continue one.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters
+        .next()
+        .map(|first| first.to_uppercase().to_string())
+        .unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 impl IntoResponse for Problem {

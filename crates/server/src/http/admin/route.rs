@@ -1,0 +1,344 @@
+//! One route: its path, what a caller needs for it, what it takes and gives, and the handler. The router and the
+//! OpenAPI document are both made from these, so that neither can have a route that the other lacks, and no route can be
+//! without its permission.
+
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{Ref, RefOr, Required, Response, ResponseBuilder, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+
+use super::Api;
+use crate::app::permission::{Noun, Permission, Verb};
+
+/// What a caller needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: anybody may ask. Says why that is right.
+    Nothing(&'static str),
+    /// Credentials that hold; it is about the caller alone.
+    LogIn,
+    /// A permission that reaches the whole server.
+    Server(Permission),
+    /// A permission that reaches the tenant in the path.
+    Tenant(Permission),
+    /// A permission that reaches the tenant in the path or one of its sites; the handler heeds which.
+    Sites(Permission),
+    /// A permission anywhere; the handler shows what of it the caller may see.
+    Anywhere(Permission),
+}
+
+fn of(verb: Verb, noun: Noun) -> Permission {
+    Permission::of(verb, noun)
+        .expect("routes need what the table of permissions has; the server does not start otherwise")
+}
+
+impl Needs {
+    /// See [`Needs::Server`].
+    pub fn server(verb: Verb, noun: Noun) -> Self {
+        Self::Server(of(verb, noun))
+    }
+
+    /// See [`Needs::Tenant`].
+    pub fn tenant(verb: Verb, noun: Noun) -> Self {
+        Self::Tenant(of(verb, noun))
+    }
+
+    /// See [`Needs::Sites`].
+    pub fn sites(verb: Verb, noun: Noun) -> Self {
+        Self::Sites(of(verb, noun))
+    }
+
+    /// See [`Needs::Anywhere`].
+    pub fn anywhere(verb: Verb, noun: Noun) -> Self {
+        Self::Anywhere(of(verb, noun))
+    }
+
+    /// The permission, where there is one.
+    pub const fn permission(self) -> Option<Permission> {
+        match self {
+            Self::Nothing(_) | Self::LogIn => None,
+            Self::Server(permission)
+            | Self::Tenant(permission)
+            | Self::Sites(permission)
+            | Self::Anywhere(permission) => Some(permission),
+        }
+    }
+
+    fn sentence(self) -> String {
+        match self {
+            Self::Nothing(why) => format!("Needs no credentials: {why}."),
+            Self::LogIn => "Needs a log-in or a token.".to_owned(),
+            Self::Server(permission) => format!("Needs `{permission}` for the whole server."),
+            Self::Tenant(permission) => format!("Needs `{permission}` for the tenant."),
+            Self::Sites(permission) => format!("Needs `{permission}` for the tenant or the site."),
+            Self::Anywhere(permission) => format!("Needs `{permission}`; shows what it reaches."),
+        }
+    }
+}
+
+/// How lately a person must have shown the second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// At log-in.
+    LogIn,
+    /// Within the last ten minutes.
+    Lately,
+}
+
+/// A route of the API.
+pub struct Route {
+    pub(in crate::http) method: Method,
+    pub(in crate::http) path: &'static str,
+    pub(in crate::http) needs: Needs,
+    pub(in crate::http) freshness: Freshness,
+    pub(in crate::http) operation: OperationBuilder,
+    pub(in crate::http) query: Vec<Parameter>,
+    pub(in crate::http) schemas: Vec<(String, RefOr<Schema>)>,
+    pub(in crate::http) handler: MethodRouter<Api>,
+}
+
+impl Route {
+    fn new<H, T>(method: Method, id: &'static str, path: &'static str, needs: Needs, handler: H) -> Self
+    where
+        H: Handler<T, Api>,
+        T: 'static,
+    {
+        let filter = MethodFilter::try_from(method.clone()).expect("a method that axum routes");
+        if matches!(needs, Needs::Tenant(_) | Needs::Sites(_)) {
+            assert!(
+                path.starts_with("/api/v1/tenants/{tenant}"),
+                "{path} names no tenant, but needs a permission for one"
+            );
+        }
+        let tag = path
+            .split('/')
+            .rev()
+            .find(|part| !part.is_empty() && !part.starts_with('{'))
+            .unwrap_or("server");
+        let mut operation = OperationBuilder::new().operation_id(Some(id)).tag(tag);
+        for name in path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        {
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
+            operation = operation.parameter(parameter.required(Required::True).schema(Some(text)).build());
+        }
+        if needs == Needs::LogIn || needs.permission().is_some() {
+            operation = operation.response("401", problem("No credentials, or ones that do not hold."));
+            operation = operation.response("403", problem("The credentials do not allow this."));
+        }
+        operation = operation.response("default", problem("Any other refusal; see `code`."));
+        Self {
+            method,
+            path,
+            needs,
+            freshness: Freshness::LogIn,
+            operation,
+            query: Vec::new(),
+            schemas: Vec::new(),
+            handler: on(filter, handler),
+        }
+    }
+
+    /// Reads something.
+    pub fn get<H: Handler<T, Api>, T: 'static>(
+        id: &'static str,
+        path: &'static str,
+        needs: Needs,
+        handler: H,
+    ) -> Self {
+        Self::new(Method::GET, id, path, needs, handler)
+    }
+
+    /// Makes or does something; the handler takes it by `Post`, which asks for the idempotency key.
+    pub fn post<H: Handler<T, Api>, T: 'static>(
+        id: &'static str,
+        path: &'static str,
+        needs: Needs,
+        handler: H,
+    ) -> Self {
+        let mut route = Self::new(Method::POST, id, path, needs, handler);
+        route.operation = route.operation.parameter(header(
+            "Idempotency-Key",
+            "1 to 128 visible ASCII characters: the same request with the same key is done once.",
+        ));
+        route
+    }
+
+    /// A POST that changes nothing that could be done twice: logging in and out.
+    pub fn bare_post<H: Handler<T, Api>, T: 'static>(
+        id: &'static str,
+        path: &'static str,
+        needs: Needs,
+        handler: H,
+    ) -> Self {
+        Self::new(Method::POST, id, path, needs, handler)
+    }
+
+    /// Changes something; the handler takes it by `Edit`, which asks for the version.
+    pub fn patch<H: Handler<T, Api>, T: 'static>(
+        id: &'static str,
+        path: &'static str,
+        needs: Needs,
+        handler: H,
+    ) -> Self {
+        Self::new(Method::PATCH, id, path, needs, handler).with_version()
+    }
+
+    /// Ends something; the handler takes it by `Edit`, which asks for the version.
+    pub fn delete<H: Handler<T, Api>, T: 'static>(
+        id: &'static str,
+        path: &'static str,
+        needs: Needs,
+        handler: H,
+    ) -> Self {
+        Self::new(Method::DELETE, id, path, needs, handler).with_version()
+    }
+
+    fn with_version(mut self) -> Self {
+        let version = header(
+            "If-Match",
+            "The ETag of the version that the change was made for.",
+        );
+        self.operation = self
+            .operation
+            .parameter(version)
+            .response("412", problem("Somebody changed it meanwhile."));
+        self
+    }
+
+    /// What it does, in a sentence for the document.
+    #[must_use]
+    pub fn says(mut self, summary: &'static str) -> Self {
+        self.operation = self
+            .operation
+            .summary(Some(summary))
+            .description(Some(self.needs.sentence()));
+        self
+    }
+
+    /// A person must have shown the second factor lately.
+    #[must_use]
+    pub const fn lately(mut self) -> Self {
+        self.freshness = Freshness::Lately;
+        self
+    }
+
+    /// The parameters that it knows; all others are refused.
+    #[must_use]
+    pub fn query<P: IntoParams>(mut self) -> Self {
+        self.query = P::into_params(|| Some(ParameterIn::Query));
+        self
+    }
+
+    /// The shape of its body.
+    #[must_use]
+    pub fn takes<B: ToSchema>(mut self) -> Self {
+        let content = ContentBuilder::new().schema(Some(self.shape::<B>())).build();
+        let body = RequestBodyBuilder::new()
+            .content("application/json", content)
+            .required(Some(Required::True));
+        self.operation = self.operation.request_body(Some(body.build()));
+        self
+    }
+
+    /// The shape of a good answer.
+    #[must_use]
+    pub fn gives<B: ToSchema>(mut self, status: &'static str, description: &'static str) -> Self {
+        let content = ContentBuilder::new().schema(Some(self.shape::<B>())).build();
+        let answer = ResponseBuilder::new()
+            .description(description)
+            .content("application/json", content)
+            .build();
+        self.operation = self.operation.response(status, answer);
+        self
+    }
+
+    /// A good answer of another media type.
+    #[must_use]
+    pub fn gives_text(
+        mut self,
+        status: &'static str,
+        media_type: &'static str,
+        description: &'static str,
+    ) -> Self {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let content = ContentBuilder::new().schema(Some(text)).build();
+        let answer = ResponseBuilder::new()
+            .description(description)
+            .content(media_type, content)
+            .build();
+        self.operation = self.operation.response(status, answer);
+        self
+    }
+
+    /// A good answer without a body.
+    #[must_use]
+    pub fn gives_nothing(mut self, description: &'static str) -> Self {
+        self.operation = self
+            .operation
+            .response("204", ResponseBuilder::new().description(description).build());
+        self
+    }
+
+    fn shape<B: ToSchema>(&mut self) -> RefOr<Schema> {
+        let name = B::name().into_owned();
+        B::schemas(&mut self.schemas);
+        self.schemas.push((name.clone(), B::schema()));
+        Ref::from_schema_name(name).into()
+    }
+
+    /// Its part of the document, with the schemas that it refers to.
+    pub(in crate::http) fn describe(self) -> (Operation, Vec<(String, RefOr<Schema>)>) {
+        let operation = self
+            .query
+            .into_iter()
+            .fold(self.operation, OperationBuilder::parameter);
+        (operation.build(), self.schemas)
+    }
+
+    /// The names of the parameters that it knows.
+    pub(in crate::http) fn query_names(&self) -> Vec<String> {
+        self.query
+            .iter()
+            .map(|parameter| parameter.name.clone())
+            .collect()
+    }
+}
+
+fn header(name: &str, description: &str) -> Parameter {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let parameter = ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::True);
+    parameter
+        .description(Some(description))
+        .schema(Some(text))
+        .build()
+}
+
+fn problem(description: &str) -> Response {
+    let shape: RefOr<Schema> = Ref::from_schema_name("Problem").into();
+    let content = ContentBuilder::new().schema(Some(shape)).build();
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", content)
+        .build()
+}
+
+/// The schema that every refusal refers to.
+pub fn problem_schemas() -> Vec<(String, RefOr<Schema>)> {
+    use crate::http::problem::{FieldProblem, ProblemBody};
+    let mut schemas = Vec::new();
+    ProblemBody::schemas(&mut schemas);
+    schemas.push((FieldProblem::name().into_owned(), FieldProblem::schema()));
+    schemas.push((ProblemBody::name().into_owned(), ProblemBody::schema()));
+    schemas
+}
