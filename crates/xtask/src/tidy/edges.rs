@@ -7,7 +7,7 @@ use crate::tree::Tree;
 use anyhow::{Context, Result};
 
 /// Each crate, and the crates of the workspace that it may depend on. In tests every crate may also use [`TESTKIT`].
-const FLOORS: [(&str, &[&str]); 10] = [
+const FLOORS: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("content", &["domain"]),
     // sources → content: docs/adr/0004-sources-store-what-they-verify.md
@@ -22,6 +22,8 @@ const FLOORS: [(&str, &[&str]); 10] = [
             "domain", "content", "sources", "agent", "protocol", "server", "store",
         ],
     ),
+    // Beside the houses: nothing may use it.
+    ("simulation", &["domain", "content", "protocol", "store", "server", "agent"]),
     ("testkit", &["domain", "content", "sources", "agent"]),
     ("xtask", &[]),
 ];

@@ -1,0 +1,1 @@
+//! Load: agents that speak the real protocol over real connections.

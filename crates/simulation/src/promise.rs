@@ -1,0 +1,225 @@
+//! What is promised whatever happens, and who was promised it.
+
+use crate::computer::Computer;
+use crate::site::Site;
+use anyhow::Result;
+use domain::digest::Sha256Digest;
+use domain::id::HostId;
+use domain::identity::time::AgentTime;
+use jiff::Timestamp;
+use protocol::document::DocumentKind;
+use protocol::sha256;
+use std::collections::{BTreeMap, BTreeSet};
+use store::host::HostState;
+
+/// A promise that was broken.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// A document that the server said it has is gone, or another one.
+    #[error("the acknowledged document {0} is lost")]
+    Lost(Sha256Digest),
+    /// An answer that no key of the server signed.
+    #[error("the server gave an answer that it did not sign")]
+    Unsigned,
+    /// An agent went by an answer that was not signed, or to something else.
+    #[error("{0} believed an answer that was not its own")]
+    BelievedWrongAnswer(String),
+    /// An agent's time went back.
+    #[error("{name} relied on {later} and then on {earlier}")]
+    TimeWentBack {
+        /// The computer.
+        name: String,
+        /// The later time, which came first.
+        later: Timestamp,
+        /// The earlier one.
+        earlier: Timestamp,
+    },
+    /// The original of a copy lost its identity.
+    #[error("{0} lost its identity to its copy")]
+    LostIdentity(String),
+    /// Two computers have one identity.
+    #[error("{one} and {other} are both the host {host}")]
+    TwoOfOne {
+        /// A computer.
+        one: String,
+        /// Another one.
+        other: String,
+        /// What both are.
+        host: HostId,
+    },
+    /// A computer that the network reaches did not come right.
+    #[error("{name} did not come right: {why}")]
+    Unsettled {
+        /// The computer.
+        name: String,
+        /// What is missing.
+        why: String,
+    },
+}
+
+/// Everything that was promised.
+#[derive(Clone, Debug, Default)]
+pub struct Promises {
+    acknowledged: BTreeSet<Sha256Digest>,
+    /// Originals by name: the identity that each had when it was copied first.
+    originals: BTreeMap<String, HostId>,
+    /// Computers that lost their identity by a person's doing, or because the server forgot it in a restore.
+    given_up: BTreeSet<String>,
+}
+
+impl Promises {
+    /// The server said that it has these.
+    pub fn acknowledged(&mut self, digests: &[Sha256Digest]) {
+        self.acknowledged.extend(digests);
+    }
+
+    /// A computer was copied.
+    pub fn copied(&mut self, original: &str, host: HostId, copy: &str) {
+        self.originals.entry(original.to_owned()).or_insert(host);
+        self.given_up.insert(copy.to_owned());
+    }
+
+    /// Whether a computer has copies, or is one.
+    pub fn is_copied(&self, name: &str) -> bool {
+        self.originals.contains_key(name)
+    }
+
+    /// The computer's identity is no longer promised.
+    pub fn given_up(&mut self, name: &str) {
+        self.given_up.insert(name.to_owned());
+    }
+
+    /// Whether the computer's identity is not promised.
+    pub fn is_given_up(&self, name: &str) -> bool {
+        self.given_up.contains(name)
+    }
+
+    /// The server was set back to when these were its promises. What agents are is as it was before.
+    pub fn restored(&mut self, then: Self) {
+        self.acknowledged = then.acknowledged;
+    }
+
+    /// Whether the server still has every document that it acknowledged.
+    pub async fn check_kept(&self, site: &Site) -> Result<()> {
+        for digest in &self.acknowledged {
+            let kept = site.document(*digest).await?;
+            if kept.map(|bytes| sha256(&bytes)) != Some(*digest) {
+                return Err(Broken::Lost(*digest).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether time on a computer only ever goes on, for whoever relies on it.
+    pub fn check_time(&self, computer: &mut Computer, now: Timestamp) -> Result<()> {
+        let clock = computer.boot_clock(now);
+        let Some(heard) = computer.heard() else {
+            return Ok(());
+        };
+        let time = match computer.time {
+            Some(time) if time.heard == heard => time,
+            Some(time) => time.hear(heard, clock),
+            None => AgentTime::first(heard, clock),
+        };
+        computer.time = Some(time);
+        let Ok((time, relied)) = time.rely(clock) else {
+            return Ok(());
+        };
+        computer.time = Some(time);
+        let before = computer.relied.replace(relied);
+        match before.filter(|before| *before > relied) {
+            Some(later) => Err(Broken::TimeWentBack {
+                name: computer.name.clone(),
+                later,
+                earlier: relied,
+            }
+            .into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether originals are who they were, and no two computers are the same host.
+    pub async fn check_identities(&self, site: &Site, computers: &[Computer]) -> Result<()> {
+        let mut seen: BTreeMap<HostId, &str> = BTreeMap::new();
+        for computer in computers {
+            let Some(host) = computer.journal.host() else {
+                continue;
+            };
+            let is_retired = site
+                .host(host)
+                .await?
+                .is_none_or(|host| host.state == HostState::Retired);
+            if is_retired {
+                continue;
+            }
+            if let Some(other) = seen.insert(host, &computer.name) {
+                return Err(Broken::TwoOfOne {
+                    one: other.to_owned(),
+                    other: computer.name.clone(),
+                    host,
+                }
+                .into());
+            }
+            let promised = self
+                .originals
+                .get(&computer.name)
+                .filter(|_| !self.is_given_up(&computer.name));
+            if promised.is_some_and(|promised| *promised != host) {
+                return Err(Broken::LostIdentity(computer.name.clone()).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What is still missing until every host has told the server everything since a moment, if anything is.
+    pub async fn unsettled(
+        &self,
+        site: &Site,
+        computers: &[Computer],
+        since: Timestamp,
+    ) -> Result<Option<Broken>> {
+        for computer in computers {
+            if let Some(why) = unsettled(site, computer, since).await? {
+                return Ok(Some(Broken::Unsettled {
+                    name: computer.name.clone(),
+                    why,
+                }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+async fn unsettled(site: &Site, computer: &Computer, since: Timestamp) -> Result<Option<String>> {
+    let because = |why: &str| Ok(Some(format!("{why}; its agent says {:?}", computer.trouble())));
+    let Some(id) = computer.journal.host() else {
+        return because("it is not enrolled");
+    };
+    let Some(host) = site.host(id).await? else {
+        return because("the server does not know it");
+    };
+    if host.state == HostState::Retired {
+        return because("it was retired and nobody enrolled it again");
+    }
+    let checked_in = computer.journal.last_check_in.unwrap_or(i64::MIN);
+    if checked_in < since.as_microsecond() {
+        return because("it has not checked in");
+    }
+    let kept = [
+        (DocumentKind::Inventory, host.inventory),
+        (DocumentKind::ChannelConfig, host.channel_config),
+        (DocumentKind::Facts, host.facts),
+        (DocumentKind::KeyFile, computer.digest(DocumentKind::KeyFile)),
+    ];
+    for (kind, kept) in kept {
+        let own = computer.documents.get(&kind);
+        let bytes = match kept {
+            Some(digest) => site.document(digest).await?,
+            None => None,
+        };
+        if bytes.as_ref() != own {
+            return because(&format!("the server's {} is not its own", kind.name()));
+        }
+    }
+    Ok(None)
+}

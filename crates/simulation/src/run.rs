@@ -1,0 +1,290 @@
+//! One run: a few computers, an hour or two of bad weather, then a calm in which everything must come right by itself or by
+//! what a person would do. What was promised is checked all along.
+
+mod mishap;
+mod network;
+mod person;
+
+use crate::computer::{Computer, Link};
+use crate::event::{Event, Place, Queue};
+use crate::promise::{Broken, Promises};
+use crate::site::{Site, Template};
+use agent::session::{self, Effect};
+use anyhow::{Context as _, Result};
+use jiff::{SignedDuration, Timestamp};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use server::agents::HeldCheckIn;
+use server::clock::Clock as _;
+use std::collections::BTreeMap;
+
+/// When all runs begin, in seconds since 1970 UTC.
+pub const START_SECONDS: i64 = 1_790_000_000;
+/// How long the weather is bad, in minutes.
+const BAD_MINUTES: std::ops::Range<i64> = 30..120;
+/// How long things may take to come right, in hours.
+const CALM_HOURS: i64 = 30;
+
+/// What a run was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Things that happened.
+    pub events: u64,
+    /// Requests that reached the server.
+    pub requests: u64,
+    /// What went wrong or was done, and how often.
+    pub mishaps: BTreeMap<&'static str, u64>,
+    /// A digest over everything that happened: the same for the same seed.
+    pub trace: u64,
+    /// How long it took to come right after the weather was good again, in simulated seconds.
+    pub calm_seconds: i64,
+}
+
+/// Runs a seed.
+///
+/// # Errors
+/// [`Broken`], in the chain of the error, if a promise was broken; others if the simulation itself fails.
+pub async fn simulate(template: &Template, seed: u64) -> Result<Report> {
+    let mut world = World::new(template, seed).await?;
+    world.bad_weather().await?;
+    world.calm().await?;
+    Ok(world.report)
+}
+
+/// What the weather is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weather {
+    /// Things get lost, late and doubled, and break.
+    Bad,
+    /// Things work.
+    Good,
+}
+
+struct World {
+    site: Site,
+    computers: Vec<Computer>,
+    queue: Queue,
+    now: Timestamp,
+    chance: StdRng,
+    promises: Promises,
+    weather: Weather,
+    /// Parts of a thousand that get lost, each way.
+    loss: u32,
+    connections: u64,
+    held: BTreeMap<u64, (HeldCheckIn, Place, u64, u64)>,
+    /// Answers of late, to be delivered where they do not belong.
+    overheard: Vec<Vec<u8>>,
+    backups: Vec<(u64, Promises)>,
+    may_restore: bool,
+    report: Report,
+}
+
+impl World {
+    async fn new(template: &Template, seed: u64) -> Result<Self> {
+        let mut chance = StdRng::seed_from_u64(seed);
+        let now = Timestamp::from_second(START_SECONDS).context("a time")?;
+        let hold_seconds = if chance.gen_ratio(1, 3) { 30 } else { 0 };
+        let site = Site::new(template, seed, hold_seconds, now).await?;
+        let mut world = Self {
+            site,
+            computers: Vec::new(),
+            queue: Queue::default(),
+            now,
+            promises: Promises::default(),
+            weather: Weather::Bad,
+            loss: chance.gen_range(0..150),
+            connections: 0,
+            held: BTreeMap::new(),
+            overheard: Vec::new(),
+            backups: Vec::new(),
+            may_restore: chance.gen_ratio(1, 2),
+            report: Report::default(),
+            chance,
+        };
+        for number in 0..world.chance.gen_range(2..5) {
+            let hardware = world.chance.gen_ratio(3, 4).then(|| world.chance.r#gen());
+            let name = format!("host-{number}");
+            let computer = Computer::new(name, hardware, now, &mut world.chance);
+            world.computers.push(computer);
+            world.enrol(number).await?;
+        }
+        world
+            .queue
+            .after(now, SignedDuration::from_secs(10), Event::Flush);
+        world
+            .queue
+            .after(now, SignedDuration::from_mins(2), Event::Mishap);
+        world
+            .queue
+            .after(now, SignedDuration::from_mins(5), Event::Administrator);
+        Ok(world)
+    }
+
+    async fn bad_weather(&mut self) -> Result<()> {
+        let end = self.now + SignedDuration::from_mins(self.chance.gen_range(BAD_MINUTES));
+        self.until(end).await
+    }
+
+    /// Heals everything, and waits until every host has told the server everything.
+    async fn calm(&mut self) -> Result<()> {
+        self.weather = Weather::Good;
+        self.loss = 0;
+        self.site.clock.step_to(self.now);
+        self.computers
+            .iter_mut()
+            .for_each(|computer| computer.link = Link::Up);
+        let began = self.now;
+        let end = began + SignedDuration::from_hours(CALM_HOURS);
+        while self.now < end {
+            self.until(self.now + SignedDuration::from_mins(10)).await?;
+            if self
+                .promises
+                .unsettled(&self.site, &self.computers, began)
+                .await?
+                .is_none()
+            {
+                self.promises.check_kept(&self.site).await?;
+                self.promises
+                    .check_identities(&self.site, &self.computers)
+                    .await?;
+                self.report.calm_seconds = self.now.duration_since(began).as_secs();
+                return Ok(());
+            }
+        }
+        match self
+            .promises
+            .unsettled(&self.site, &self.computers, began)
+            .await?
+        {
+            Some(broken) => Err(broken.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets everything happen that happens before a time.
+    async fn until(&mut self, end: Timestamp) -> Result<()> {
+        while let Some((at, event)) = self.queue.next_before(end) {
+            self.pass(at);
+            self.note(&event);
+            self.happen(event).await?;
+        }
+        self.pass(end);
+        Ok(())
+    }
+
+    fn pass(&mut self, to: Timestamp) {
+        let span = to.duration_since(self.now);
+        if span.is_positive() {
+            self.site.clock.advance(span);
+            self.now = to;
+        }
+    }
+
+    async fn happen(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Wake { place, process } => {
+                if self.computers[place].process == process {
+                    self.wake(place).await?;
+                }
+            }
+            Event::Request {
+                from,
+                process,
+                connection,
+                bytes,
+            } => self.request(from, process, connection, &bytes).await?,
+            Event::Answer {
+                to,
+                process,
+                connection,
+                bytes,
+            } => self.answer(to, process, connection, bytes)?,
+            Event::TimeOut {
+                to,
+                process,
+                connection,
+            } => self.time_out(to, process, connection)?,
+            Event::HeldEnds(number) => self.held_ends(number).await?,
+            Event::Flush => {
+                self.site.flush().await?;
+                self.queue
+                    .after(self.now, SignedDuration::from_secs(10), Event::Flush);
+            }
+            Event::Mishap => self.mishap().await?,
+            Event::ServerClockRight => self.site.clock.step_to(self.now),
+            Event::LinkBack(place) => self.computers[place].link = Link::Up,
+            Event::Administrator => self.administrator().await?,
+        }
+        Ok(())
+    }
+
+    async fn wake(&mut self, place: Place) -> Result<()> {
+        let look = self.computers[place].look(self.now);
+        self.step(place, session::Event::Wake(look))
+    }
+
+    /// Hands an event to an agent and does what it wants done.
+    fn step(&mut self, place: Place, event: session::Event) -> Result<()> {
+        let effects = self.computers[place].step(event, self.now, &mut self.chance);
+        self.carry_out(place, effects)
+    }
+
+    fn carry_out(&mut self, place: Place, effects: Vec<Effect>) -> Result<()> {
+        self.promises.check_time(&mut self.computers[place], self.now)?;
+        for effect in effects {
+            match effect {
+                Effect::Send {
+                    envelope,
+                    hold_seconds,
+                    ..
+                } => self.send(place, envelope, hold_seconds)?,
+                Effect::Upload(wanted) => {
+                    let effects = self.computers[place].upload(wanted, self.now, &mut self.chance);
+                    self.carry_out(place, effects)?;
+                }
+                Effect::Sleep(span) => {
+                    let process = self.computers[place].process;
+                    let span = SignedDuration::try_from(span).context("a sleep")?;
+                    self.queue.after(self.now, span, Event::Wake { place, process });
+                }
+                Effect::Save | Effect::Reconnect | Effect::Rest | Effect::Say(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an event to the trace.
+    fn note(&mut self, event: &Event) {
+        self.report.events += 1;
+        let (kind, place) = match event {
+            Event::Wake { place, .. } => (1, *place),
+            Event::Request { from, bytes, .. } => (2 + bytes.len() as u64 * 16, *from),
+            Event::Answer { to, bytes, .. } => (3 + bytes.len() as u64 * 16, *to),
+            Event::TimeOut { to, .. } => (4, *to),
+            Event::HeldEnds(number) => (5 + number * 16, 0),
+            Event::Flush => (6, 0),
+            Event::Mishap => (7, 0),
+            Event::ServerClockRight => (8, 0),
+            Event::LinkBack(place) => (9, *place),
+            Event::Administrator => (10, 0),
+        };
+        for number in [self.now.as_microsecond().cast_unsigned(), kind, place as u64] {
+            self.report.trace = (self.report.trace ^ number)
+                .wrapping_mul(0x0100_0000_01b3)
+                .rotate_left(23);
+        }
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.report.mishaps.entry(what).or_default() += 1;
+    }
+
+    /// How far the server's clock is from true time.
+    fn server_is_off(&self) -> SignedDuration {
+        self.site.clock.now().duration_since(self.now)
+    }
+
+    fn broken<T>(&self, broken: Broken) -> Result<T> {
+        Err(broken.into())
+    }
+}
