@@ -105,6 +105,9 @@ impl Arguments {
                 std::path::absolute(settings).context("cannot tell where --settings is")?
             }
             (None, true) => PathBuf::from(ROOT_SETTINGS),
+            // Its parent names the settings if there are any. It runs as another user, whose own folders, if there
+            // are any, are not meant, and under a service manager it has none.
+            (None, false) if matches!(self.word, Word::Network { .. }) => state.join("agent.toml"),
             (None, false) => own_folder("XDG_CONFIG_HOME", ".config")?.join("agent.toml"),
         };
         Ok(Places { state, settings })
@@ -127,7 +130,7 @@ impl Arguments {
     /// The words that say where everything is, for the processes that this one starts.
     fn for_children(&self, places: &Places) -> Vec<std::ffi::OsString> {
         let mut words = vec!["--state".into(), places.state.clone().into_os_string()];
-        if self.settings.is_some() {
+        if self.settings.is_some() || places.settings.exists() {
             words.extend(["--settings".into(), places.settings.clone().into_os_string()]);
         }
         if let Some(log) = &self.log {
