@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod command;
+pub mod dist;
 pub mod fuzz;
 pub mod metadata;
 pub mod mutants;

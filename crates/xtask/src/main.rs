@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use xtask::{bench, fuzz, mutants, suite, tidy, tree};
+use xtask::{bench, dist, fuzz, mutants, suite, tidy, tree};
 
 #[derive(Parser)]
 #[command(about = "The project's own chores")]
@@ -23,6 +23,8 @@ enum Chore {
     Fuzz(fuzz::Options),
     /// Ours / peer / ratio, written to docs/bench.md.
     Bench(bench::Options),
+    /// The slim agent, for systems back to glibc 2.17, and its Debian package.
+    Dist(dist::Options),
     /// Runs a command and prints what it cost; `bench` starts itself so.
     #[command(hide = true)]
     Measure { words: Vec<String> },
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Chore::Mutants(options) => mutants::run(&tree, &options),
         Chore::Fuzz(options) => fuzz::run(&tree, &options),
         Chore::Bench(options) => bench::run(&tree, &options),
+        Chore::Dist(options) => dist::run(&tree, &options),
         Chore::Measure { words } => bench::measure_child(&words),
     });
     match done {
