@@ -94,7 +94,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn write(&mut self, ledger: &Ledger, Changes { missing, unknown }: Changes) {
+    fn write(&mut self, ledger: &Ledger, Changes { missing, unknown, .. }: Changes) {
         for (update, chunk) in missing {
             let hosts = ledger.missing(update).map(|hosts| of_chunk(hosts, chunk));
             self.missing.insert((update, chunk), hosts.unwrap_or_default());

@@ -55,12 +55,14 @@ struct Channel {
 }
 
 /// What changed since it was asked last.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
     /// The updates whose hosts of a chunk are others now.
     pub missing: BTreeSet<(UpdateNo, ChunkNo)>,
     /// The chunks whose unknown hosts are others now.
     pub unknown: BTreeSet<ChunkNo>,
+    /// The hosts of which something is otherwise now; told again without a difference counts too.
+    pub hosts: RoaringBitmap,
 }
 
 /// A fleet and its findings.
@@ -106,6 +108,7 @@ impl Ledger {
             }
             Entry::Vacant | Entry::Silent => self.holders.add(host, &told.packages),
         }
+        self.changes.hosts.insert(host.0);
         self.channel(channels).members.insert(host.0);
         *self.entry(host) = Entry::Told { told, unanswered };
         self.replace(host, &before, &updates);
@@ -115,6 +118,7 @@ impl Ledger {
     /// A host is there and has told nothing yet.
     pub fn expect(&mut self, host: HostNo) {
         self.clear(host);
+        self.changes.hosts.insert(host.0);
         *self.entry(host) = Entry::Silent;
         self.see_whether_known(host);
     }
@@ -211,6 +215,14 @@ impl Ledger {
         match self.hosts.get(host.0 as usize)? {
             Entry::Told { told, .. } => Some(told),
             Entry::Vacant | Entry::Silent => None,
+        }
+    }
+
+    /// How many packages of a host no verified source answers for.
+    pub fn unanswered(&self, host: HostNo) -> u32 {
+        match self.hosts.get(host.0 as usize) {
+            Some(Entry::Told { unanswered, .. }) => *unanswered,
+            Some(Entry::Vacant | Entry::Silent) | None => 0,
         }
     }
 
@@ -319,6 +331,7 @@ impl Ledger {
             false => self.unknown.remove(host.0),
         };
         if has_changed {
+            self.changes.hosts.insert(host.0);
             self.changes.unknown.insert(host.chunk());
         }
     }
@@ -328,6 +341,7 @@ impl Ledger {
             return;
         };
         for host in holders & &self.channels[channels.0 as usize].members {
+            self.changes.hosts.insert(host);
             if let Entry::Told { unanswered, .. } = &mut self.hosts[host as usize] {
                 match now {
                     PackageVerdict::Unknown => *unanswered += 1,
@@ -352,6 +366,7 @@ impl Ledger {
         for chunk in chunks_of(&differing) {
             self.changes.missing.insert((update, chunk));
         }
+        self.changes.hosts |= differing;
     }
 }
 

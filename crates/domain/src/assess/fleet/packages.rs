@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The number of a package in one [`Interner`](super::Interner): name, architecture, version and build together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackageId(pub u32);
 
 /// A set of packages in ascending order, two bytes a package: runs of (upper half, count less one, lower halves).
