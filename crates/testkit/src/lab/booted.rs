@@ -106,7 +106,7 @@ impl BootedHost {
              [ -n \"${{leader:-}}\" ] || {{ echo '{host} is not running' >&2; exit 1; }}\n\
              [ $# -gt 0 ] || set -- bash -l\n\
              exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
-             TERM=\"${{TERM:-dumb}}\" nsenter --target \"$leader\" --mount --uts --ipc --net --pid --root --wd=/ -- \"$@\"\n",
+             TERM=\"${{TERM:-dumb}}\" nsenter --target \"$leader\" --mount --uts --ipc --net --pid --root -- \"$@\"\n",
             host = self.name
         )
     }
@@ -156,7 +156,7 @@ impl BootedHost {
         command
             .args(["--target", &leader.to_string()])
             .args([
-                "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/", "--",
+                "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--",
             ])
             .args(words)
             .env_clear()
