@@ -47,7 +47,7 @@ pub fn write(
         }
         tx.execute(
             "UPDATE coverage SET until_generation = $3
-             WHERE tenant_id = $1 AND host_id = $2 AND until_generation = $4
+             WHERE tenant_id = $1 AND host_id = $2 AND until_generation = $4 AND generation < $3
                AND EXISTS (SELECT 1 FROM leases WHERE name = $5 AND fencing = $6)",
             values![
                 scope,
@@ -60,7 +60,9 @@ pub fn write(
         )?;
         let written = tx.execute(
             "INSERT INTO coverage (tenant_id, host_id, generation, until_generation, standing, holes)
-             SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM leases WHERE name = $7 AND fencing = $8)",
+             SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM leases WHERE name = $7 AND fencing = $8)
+             ON CONFLICT (tenant_id, host_id, generation) DO UPDATE SET
+                 standing = excluded.standing, holes = excluded.holes",
             values![
                 scope,
                 found.host,

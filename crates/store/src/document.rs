@@ -112,25 +112,30 @@ pub fn known(view: &mut View, scope: &Scope, digests: &[Sha256Digest]) -> Result
     Ok(found)
 }
 
-/// Removes documents that no host has had since this time and that were received before it; how many, and their stored
-/// bytes. At most `limit` at a time, so that a sweep does not hold up check-ins.
+/// Removes documents that no host has or had any more and that were received before this time, with what was derived from
+/// them; how many, and their stored bytes. At most `limit` at a time, so that a sweep does not hold up check-ins.
 ///
 /// # Errors
-/// Of the database.
+/// [`Error::NoSuchRow`] where a host hands one of them in at this very moment: try again.
 pub fn sweep(tx: &mut Tx, scope: &Scope, before: Timestamp, limit: u32) -> Result<(u64, u64), Error> {
-    let gone = tx.rows(
-        "DELETE FROM documents WHERE tenant_id = $1 AND digest IN (
-             SELECT d.digest FROM documents d
-             WHERE d.tenant_id = $1 AND d.received_at < $2
-               AND NOT EXISTS (SELECT 1 FROM host_documents h WHERE h.tenant_id = d.tenant_id AND h.digest = d.digest)
-               AND NOT EXISTS (SELECT 1 FROM document_uses u WHERE u.tenant_id = d.tenant_id AND u.digest = d.digest)
-             LIMIT $3)
-         RETURNING CAST(LENGTH(bytes) AS BIGINT)",
+    let idle = tx.list(
+        "SELECT d.digest, CAST(LENGTH(d.bytes) AS BIGINT) FROM documents d
+         WHERE d.tenant_id = $1 AND d.received_at < $2
+           AND NOT EXISTS (SELECT 1 FROM host_documents h WHERE h.tenant_id = d.tenant_id AND h.digest = d.digest)
+           AND NOT EXISTS (SELECT 1 FROM document_uses u WHERE u.tenant_id = d.tenant_id AND u.digest = d.digest)
+         LIMIT $3",
         values![scope, before, limit],
+        |row| Ok((row.get::<Sha256Digest>(0)?, row.get::<u64>(1)?)),
     )?;
-    let mut bytes = 0;
-    for row in &gone {
-        bytes += row.get::<u64>(0)?;
+    for (digest, _) in &idle {
+        for derived in [
+            "DELETE FROM inventory_packages WHERE tenant_id = $1 AND digest = $2",
+            "DELETE FROM channel_matches WHERE tenant_id = $1 AND channel_config = $2",
+            "DELETE FROM document_uses WHERE tenant_id = $1 AND used_by = $2",
+            "DELETE FROM documents WHERE tenant_id = $1 AND digest = $2",
+        ] {
+            tx.execute(derived, values![scope, *digest])?;
+        }
     }
-    Ok((gone.len() as u64, bytes))
+    Ok((idle.len() as u64, idle.iter().map(|(_, bytes)| bytes).sum()))
 }

@@ -71,7 +71,8 @@ pub struct FindingChunk {
     pub hosts: RoaringBitmap,
 }
 
-/// Writes chunks to a generation that was begun in this transaction, each in the place of what was in force.
+/// Writes chunks to a generation that was begun in this transaction, each in the place of what was in force; of two for the
+/// same update and chunk the second counts.
 ///
 /// # Errors
 /// [`Error::Fenced`] if another took the lease.
@@ -86,7 +87,7 @@ pub fn write(
         let chunk = found.chunk.0;
         tx.execute(
             "UPDATE finding_chunks SET until_generation = $4
-             WHERE tenant_id = $1 AND update_id = $2 AND chunk = $3 AND until_generation = $5
+             WHERE tenant_id = $1 AND update_id = $2 AND chunk = $3 AND until_generation = $5 AND generation < $4
                AND EXISTS (SELECT 1 FROM leases WHERE name = $6 AND fencing = $7)",
             values![
                 scope,
@@ -99,6 +100,20 @@ pub fn write(
             ],
         )?;
         if found.hosts.is_empty() {
+            // It may have been written to this very generation before.
+            tx.execute(
+                "DELETE FROM finding_chunks
+                 WHERE tenant_id = $1 AND update_id = $2 AND chunk = $3 AND generation = $4
+                   AND EXISTS (SELECT 1 FROM leases WHERE name = $5 AND fencing = $6)",
+                values![
+                    scope,
+                    found.update,
+                    chunk,
+                    generation.number,
+                    fence.name(),
+                    fence.token()
+                ],
+            )?;
             continue;
         }
         let mut bytes = Vec::with_capacity(found.hosts.serialized_size());
@@ -109,7 +124,9 @@ pub fn write(
         let written = tx.execute(
             "INSERT INTO finding_chunks (tenant_id, update_id, chunk, generation, until_generation, hosts, bitmap)
              SELECT $1, $2, $3, $4, $5, $6, $7
-             WHERE EXISTS (SELECT 1 FROM leases WHERE name = $8 AND fencing = $9)",
+             WHERE EXISTS (SELECT 1 FROM leases WHERE name = $8 AND fencing = $9)
+             ON CONFLICT (tenant_id, update_id, chunk, generation) DO UPDATE SET
+                 hosts = excluded.hosts, bitmap = excluded.bitmap",
             values![
                 scope,
                 found.update,

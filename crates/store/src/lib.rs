@@ -36,6 +36,7 @@ pub mod package;
 pub mod role;
 pub mod server_setting;
 pub mod session;
+pub mod shape;
 pub mod site;
 pub mod snapshot;
 pub mod source;

@@ -181,3 +181,55 @@ const SQLITE_NOTES: &str = "CREATE TABLE schema_version (
     step INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, digest BLOB NOT NULL, applied_at INTEGER NOT NULL) STRICT";
 const POSTGRES_NOTES: &str = "CREATE TABLE schema_version (
     step BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, digest BYTEA NOT NULL, applied_at BIGINT NOT NULL)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Db, Url};
+
+    /// A database of which this was done to the notes of migrations, opened again.
+    fn opened_after(change: &'static str) -> Result<(), OpenError> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = Url::from(folder.path().join("a.db").as_path());
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let db = Db::open(&url, Timestamp::UNIX_EPOCH).await?;
+            db.write(move |tx| tx.script(change)).await?;
+            db.close().await;
+            let again = Db::open(&url, Timestamp::UNIX_EPOCH).await;
+            if let Ok(db) = &again {
+                db.close().await;
+            }
+            again.map(drop)
+        })
+    }
+
+    #[test]
+    fn a_schema_of_a_newer_program_is_refused_with_what_to_do() {
+        let refused = opened_after(
+            "INSERT INTO schema_version SELECT MAX(step) + 1, 'new', zeroblob(32), 0 FROM schema_version",
+        );
+        let Err(error @ OpenError::Newer { found, known: NEWEST }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(found, NEWEST + 1);
+        assert!(error.to_string().contains("install the newer version"));
+    }
+
+    #[test]
+    fn a_step_of_another_text_is_refused() {
+        let refused = opened_after("UPDATE schema_version SET digest = zeroblob(32) WHERE step = 2");
+        assert!(
+            matches!(refused, Err(OpenError::Altered { step: 2 })),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn an_older_schema_is_brought_up_to_date() {
+        // As a program that knew one step less would have left it: nothing of the last step is there.
+        let last = "DROP TABLE finding_chunks; DROP TABLE coverage; DROP TABLE finding_generations;
+                    DROP TABLE content_grants; DROP TABLE backups; DELETE FROM schema_version WHERE step = 5";
+        opened_after(last).expect("migrated");
+    }
+}

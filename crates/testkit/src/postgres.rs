@@ -10,11 +10,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// What a server's acknowledged changes outlive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A power cut: for measuring.
+    OfTheDisk,
+    /// The end of its process: for tests, of which there are many.
+    OfTheProcess,
+}
+
 /// A running server.
 pub struct Postgres {
     programs: PathBuf,
     folder: tempfile::TempDir,
     user: Option<(u32, u32)>,
+    durability: Durability,
     server: Mutex<Child>,
     databases: AtomicU32,
 }
@@ -22,7 +32,7 @@ pub struct Postgres {
 /// The server of this process, started by whoever asks first; the reason, where it cannot be started here.
 pub fn shared() -> Result<&'static Postgres, String> {
     static SERVER: LazyLock<Result<Postgres, String>> =
-        LazyLock::new(|| Postgres::start().map_err(|error| format!("{error:#}")));
+        LazyLock::new(|| Postgres::start(Durability::OfTheProcess).map_err(|error| format!("{error:#}")));
     SERVER.as_ref().map_err(Clone::clone)
 }
 
@@ -42,7 +52,7 @@ impl Postgres {
     ///
     /// # Errors
     /// Where Debian's package `postgresql` is not installed, or as root there is no user `nobody` to run it as.
-    pub fn start() -> Result<Self> {
+    pub fn start(durability: Durability) -> Result<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new()
             .prefix("patchyard-pg-")
@@ -71,11 +81,12 @@ impl Postgres {
         if !made.status.success() {
             bail!("initdb: {}", String::from_utf8_lossy(&made.stderr).trim());
         }
-        let server = serve(&programs, folder.path(), user)?;
+        let server = serve(&programs, folder.path(), user, durability)?;
         let postgres = Self {
             programs,
             folder,
             user,
+            durability,
             server: Mutex::new(server),
             databases: AtomicU32::new(0),
         };
@@ -111,7 +122,7 @@ impl Postgres {
             bail!("pg_ctl stop: {fast}");
         }
         server.wait()?;
-        *server = serve(&self.programs, self.folder.path(), self.user)?;
+        *server = serve(&self.programs, self.folder.path(), self.user, self.durability)?;
         drop(server);
         self.wait_until_ready()
     }
@@ -159,12 +170,12 @@ impl Drop for Postgres {
 
 /// The server in the foreground. The shell in front of it ends it when this process has ended, however it ended: a
 /// server that is shared by all tests is never dropped.
-fn serve(programs: &Path, folder: &Path, user: Option<(u32, u32)>) -> Result<Child> {
+fn serve(programs: &Path, folder: &Path, user: Option<(u32, u32)>, durability: Durability) -> Result<Child> {
     let log = std::fs::File::create(folder.join("log"))?;
     let script = r#"
-        "$1" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=200 -c shared_buffers=64MB \
+        "$1" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=200 -c shared_buffers=64MB -c fsync=$3 \
             -c deadlock_timeout=50ms <&- & server=$!
-        { cat >/dev/null; : >"$2/over"; kill -INT $server; } <&3 & watch=$!
+        { cat >/dev/null; : >"$2/over"; kill -QUIT $server; } <&3 & watch=$!
         wait $server
         kill $watch
         [ ! -e "$2/over" ] || rm -rf "$2""#;
@@ -172,7 +183,12 @@ fn serve(programs: &Path, folder: &Path, user: Option<(u32, u32)>) -> Result<Chi
     shell
         .args(["-c", &format!("exec 3<&0; {script}"), "sh"])
         .arg(programs.join("postgres"))
-        .arg(folder);
+        .arg(folder)
+        .arg(if durability == Durability::OfTheDisk {
+            "on"
+        } else {
+            "off"
+        });
     let child = shell
         .current_dir(folder)
         .stdin(Stdio::piped())

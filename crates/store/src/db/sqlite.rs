@@ -93,8 +93,14 @@ impl Sqlite {
     /// A copy of the file as of one moment (<https://www.sqlite.org/lang_vacuum.html#vacuuminto>), without its free pages.
     pub(super) async fn vacuum_into(&self, file: &Path) -> Result<(), Error> {
         let file = file.to_string_lossy().into_owned();
-        self.beside(move |view| view.rows("VACUUM INTO $1", values![file]).map(drop))
-            .await
+        let options = self.readers.options.clone().create_if_missing(false);
+        self.beside(move |view| {
+            // The readers' own connections may write nothing, not even another file.
+            let connection = view.wait_for(options.connect())?;
+            let mut copying = View::new(Connection::Sqlite(connection), Handle::current());
+            copying.rows("VACUUM INTO $1", values![file]).map(drop)
+        })
+        .await
     }
 
     /// Runs work where it may wait, on a connection that reads. One on which it fails is not used again.

@@ -190,6 +190,11 @@ impl View {
         self.noted(done)
     }
 
+    /// Waits for something beside the connection.
+    pub(super) fn wait_for<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
     /// Whether this is the embedded engine: for what the engines do not spell alike.
     pub(crate) const fn is_sqlite(&self) -> bool {
         matches!(self.connection, Connection::Sqlite(_))

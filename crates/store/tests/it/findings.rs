@@ -156,6 +156,27 @@ fn a_token_of_another_generation_of_writers_is_refused_by_each_statement_itself(
 }
 
 #[test]
+fn of_two_chunks_in_one_generation_the_second_counts() {
+    on_both(async |db| {
+        let scope = a_tenant(&db, 1).await;
+        let fence = a_fence(&db, 1, 0).await;
+        found(&db, scope, &fence, vec![a_chunk(1, 0, [7])], 1)
+            .await
+            .expect("write");
+        let twice = vec![
+            a_chunk(1, 0, [1]),
+            a_chunk(2, 0, [1]),
+            a_chunk(1, 0, [2]),
+            a_chunk(2, 0, []),
+        ];
+        found(&db, scope, &fence, twice, 2).await.expect("write");
+        assert_eq!(hosts_at(&db, scope, 1, 1).await, [7]);
+        assert_eq!(hosts_at(&db, scope, 1, 2).await, [2]);
+        assert_eq!(hosts_at(&db, scope, 2, 2).await, [0; 0]);
+    });
+}
+
+#[test]
 fn a_bitmap_of_a_whole_chunk_reads_back() {
     on_both(async |db| {
         let scope = a_tenant(&db, 1).await;

@@ -3,8 +3,13 @@
 
 mod audit;
 mod catalog;
+mod concurrency;
+mod copies;
 mod engines;
+mod faults;
 mod findings;
 mod hosts;
 mod people;
+mod schema;
 mod tenants;
+mod walls;

@@ -1,0 +1,61 @@
+//! The shape of a database as it stands: its schema's age, its columns. For whoever looks after it, and for tests.
+
+use crate::value::values;
+use crate::{Error, OpenError, Schema, View, migrations};
+
+/// How the schema compares with this program's.
+///
+/// # Errors
+/// Of the database.
+pub fn schema(view: &mut View) -> Result<Schema, OpenError> {
+    migrations::schema(view)
+}
+
+/// Every column of every table, as `table.column kind`, sorted. Kinds are those of the dialect that both engines share.
+///
+/// # Errors
+/// Of the database.
+pub fn columns(view: &mut View) -> Result<Vec<String>, Error> {
+    let sql = if view.is_sqlite() {
+        "SELECT m.name || '.' || p.name || ' ' || p.type || CASE WHEN p.\"notnull\" = 1 THEN '' ELSE ' or absent' END
+         FROM sqlite_schema m JOIN pragma_table_info(m.name) p
+         WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'"
+    } else {
+        "SELECT table_name || '.' || column_name || ' ' ||
+             CASE data_type WHEN 'bigint' THEN 'INTEGER' WHEN 'text' THEN 'TEXT' WHEN 'bytea' THEN 'BLOB' ELSE data_type END ||
+             CASE is_nullable WHEN 'NO' THEN '' ELSE ' or absent' END
+         FROM information_schema.columns WHERE table_schema = current_schema()"
+    };
+    let mut columns = view.list(sql, values![], |row| row.get::<String>(0))?;
+    columns.sort_unstable();
+    Ok(columns)
+}
+
+/// Bytes that the database takes on its disk, free pages inside it included.
+///
+/// # Errors
+/// Of the database.
+pub fn size_bytes(view: &mut View) -> Result<u64, Error> {
+    let sql = if view.is_sqlite() {
+        "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+    } else {
+        "SELECT pg_database_size(current_database())"
+    };
+    Ok(view.find(sql, values![], |row| row.get(0))?.unwrap_or(0))
+}
+
+/// Looks for damage: what the engine finds wrong, at most a hundred lines; none in a sound database. Reads all of an SQLite
+/// file; PostgreSQL checks its pages by itself as it reads them.
+///
+/// # Errors
+/// [`Error::Corrupt`] where it cannot even be looked through.
+pub fn damage(view: &mut View) -> Result<Vec<String>, Error> {
+    if !view.is_sqlite() {
+        return Ok(Vec::new());
+    }
+    let mut found = view.list("PRAGMA integrity_check(100)", values![], |row| {
+        row.get::<String>(0)
+    })?;
+    found.retain(|line| line != "ok");
+    Ok(found)
+}
