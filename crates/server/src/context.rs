@@ -1,9 +1,11 @@
 //! What every room of the server shares, handed to each function as one value that is cheap to clone.
 
 use crate::agents::Agents;
+use crate::assess::Fleets;
 use crate::authority::Authority;
 use crate::clock::{Chance, Clock};
 use crate::local::Local;
+use crate::reconcile::Board;
 use crate::settings::Settings;
 use crate::start::DataDir;
 use domain::id::HostId;
@@ -22,6 +24,10 @@ pub struct Context {
     pub authority: Arc<Authority>,
     /// What is known of agents: a cache of the database, and what is not yet written to it.
     pub agents: Arc<Agents>,
+    /// What every tenant's hosts are missing: a cache of the database.
+    pub fleets: Arc<Fleets>,
+    /// How the background work went.
+    pub board: Arc<Board>,
     /// What lets the person at this machine in.
     pub local: Arc<Local>,
     /// The life of the server between two restores.

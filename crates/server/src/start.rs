@@ -10,6 +10,7 @@ use crate::clock::{Chance, Clock, SystemChance, SystemClock, draw};
 use crate::context::Context;
 use crate::http::{self, listen::Bound};
 use crate::local::{Local, LocalError};
+use crate::reconcile;
 use crate::settings::{Settings, SettingsError};
 use domain::id::EpochId;
 use std::io;
@@ -128,6 +129,8 @@ impl Server {
             content,
             authority: Arc::new(authority),
             agents: Arc::new(agents),
+            fleets: Arc::default(),
+            board: Arc::default(),
             local: Arc::new(local),
             epoch: Arc::new(epoch),
             clock,
@@ -157,6 +160,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let mut background = JoinSet::new();
         agents::spawn(&context, &mut background, &stopped);
+        reconcile::spawn(&context, &mut background, &stopped);
         let router = http::router(&context);
         let address = bound.address();
         let listener = tokio::spawn(bound.serve(context.clone(), router, stopped));

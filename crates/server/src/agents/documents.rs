@@ -153,6 +153,7 @@ async fn store_all(context: &Context, host: &AgentHost, taken: Vec<Checked>) -> 
             host.set_missing_keys(config, missing);
         }
     }
+    context.fleets.note_news(scope.tenant(), id);
     context.wake_ups.nudge(Work::Assess);
     Ok(())
 }
@@ -209,6 +210,7 @@ pub(super) async fn take_over_known(
         })
         .await?;
     known.iter().for_each(|name| host.note_current(name));
+    context.fleets.note_news(scope.tenant(), id);
     context.wake_ups.nudge(Work::Assess);
     Ok(lacking)
 }

@@ -9,7 +9,7 @@ use domain::assess::policy::Policy;
 use domain::assess::rules::{AptRules, HostSide};
 use domain::assess::verdict::{self, Missing, Verdict};
 use domain::catalog::source::{Asked, Match, SourceIdentity, find};
-use domain::catalog::update::{Publisher, UpdateId};
+use domain::catalog::update::{Classification, Publisher, UpdateId};
 use domain::host::address::without_login;
 use domain::host::channels::{ChannelConfig, Stanza, Trust};
 use domain::host::inventory::{InstalledPackage, PackageState, ReinstallRequired, Selection};
@@ -83,8 +83,8 @@ pub enum Judged {
     Settled,
     /// Nobody can say.
     Unknown,
-    /// This update.
-    Missing(UpdateId),
+    /// This update, of this kind by the listings of what would be installed.
+    Missing(UpdateId, Classification),
 }
 
 impl Channels {
@@ -146,7 +146,7 @@ impl Channels {
         let mut offers = Vec::new();
         self.listings.offers(&installed.name, &mut offers);
         match verdict::verdict(policy, &installed, &offers) {
-            Verdict::Missing(missing) => Judged::Missing(self.update_of(&missing)),
+            Verdict::Missing(missing) => Judged::Missing(self.update_of(&missing), self.class_of(&missing)),
             Verdict::Unknown | Verdict::Ahead { .. } => Judged::Unknown,
             Verdict::Current | Verdict::NoCandidate { .. } => Judged::Settled,
         }
@@ -156,6 +156,16 @@ impl Channels {
     pub fn update_of(&self, missing: &Missing<'_>) -> UpdateId {
         let source = &self.sources[self.listings.source_of(missing.candidate.listings[0])];
         missing.candidate.update_id(source.publisher.clone())
+    }
+
+    /// What kind of update a candidate is by its own listings.
+    fn class_of(&self, missing: &Missing<'_>) -> Classification {
+        let listings = self.listings.all();
+        let mut own = missing.candidate.listings.iter();
+        match own.any(|listing| listings[usize::from(listing.0)].is_security()) {
+            true => Classification::Security,
+            false => Classification::Other,
+        }
     }
 
     /// The reports of the sources, in apt's order.

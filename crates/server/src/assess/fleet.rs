@@ -12,7 +12,7 @@ use domain::assess::fleet::{
 };
 use domain::assess::policy::Policy;
 use domain::assess::rules::AptRules;
-use domain::catalog::update::UpdateId;
+use domain::catalog::update::{Classification, UpdateId};
 use domain::digest::Sha256Digest;
 use domain::host::inventory::Inventory;
 use jiff::Timestamp;
@@ -50,27 +50,55 @@ struct Slot {
     rules: AptRules,
 }
 
+impl Slot {
+    /// Whether all sources can be believed and all pins followed.
+    fn reading(&self) -> Reading {
+        match self.policy.problems() {
+            [] => self.channels.reading(),
+            _ => Reading::Holed,
+        }
+    }
+}
+
 /// The updates that somebody misses or missed, numbered.
 #[derive(Debug, Default)]
 pub struct Updates {
     numbers: HashMap<UpdateId, UpdateNo>,
-    ids: Vec<UpdateId>,
+    known: Vec<(UpdateId, Classification)>,
 }
 
 impl Updates {
-    fn number(&mut self, id: UpdateId) -> UpdateNo {
+    fn number(&mut self, id: UpdateId, class: Classification) -> UpdateNo {
         if let Some(number) = self.numbers.get(&id) {
+            // What some listing calls a security update is one.
+            let known = &mut self.known[number.0 as usize].1;
+            *known = (*known).min(class);
             return *number;
         }
-        let number = UpdateNo(u32::try_from(self.ids.len()).expect("memory ends before 2^32 updates"));
-        self.ids.push(id.clone());
+        let number = UpdateNo(u32::try_from(self.known.len()).expect("memory ends before 2^32 updates"));
+        self.known.push((id.clone(), class));
         self.numbers.insert(id, number);
         number
     }
 
     /// The update that has a number.
     pub fn id(&self, number: UpdateNo) -> &UpdateId {
-        &self.ids[number.0 as usize]
+        &self.known[number.0 as usize].0
+    }
+
+    /// What kind of update it is.
+    pub fn class(&self, number: UpdateNo) -> Classification {
+        self.known[number.0 as usize].1
+    }
+
+    /// How many there are; their numbers count from 0.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
     }
 
     /// The number of an update, if somebody ever missed it.
@@ -130,6 +158,18 @@ impl Fleet {
         self.rows.get(&host).copied()
     }
 
+    /// The hosts that have this channel config, with their rows.
+    pub fn hosts_using(&self, channel_config: Sha256Digest) -> Vec<(HostNo, HostRow)> {
+        let own = self.rows.iter().map(|(host, row)| (*host, *row));
+        own.filter(|(_, row)| row.channel_config == Some(channel_config))
+            .collect()
+    }
+
+    /// Whether a host was judged; not while one of its documents is missing here.
+    pub fn is_told(&self, host: HostNo) -> bool {
+        self.ledger.told(host).is_some()
+    }
+
     /// The hosts that are there.
     pub fn hosts(&self) -> impl Iterator<Item = HostNo> + '_ {
         self.rows.keys().copied()
@@ -146,7 +186,12 @@ impl Fleet {
         Some(&self.slots[told.channels.0 as usize].channels)
     }
 
-    /// The document that are not known here yet and a host with this row needs.
+    /// Every distinct channels that some host uses or used.
+    pub fn channels(&self) -> impl Iterator<Item = &Arc<Channels>> {
+        self.channels.values()
+    }
+
+    /// The documents that are not known here yet and a host with this row needs.
     pub fn needs(&self, row: &HostRow) -> Needed {
         let has_inventory = |digest: &Sha256Digest| self.inventory(*digest).is_some();
         Needed {
@@ -305,13 +350,14 @@ impl Fleet {
             }
         };
         let number = u32::try_from(self.slots.len()).expect("memory ends before 2^32 channels");
-        self.ledger.set_reading(ChannelsNo(number), channels.reading());
-        self.slots.push(Slot {
+        let slot = Slot {
             meaning: config.meaning,
             policy: channels.policy(rules),
             channels,
             rules,
-        });
+        };
+        self.ledger.set_reading(ChannelsNo(number), slot.reading());
+        self.slots.push(slot);
         self.numbers.insert(name, ChannelsNo(number));
         ChannelsNo(number)
     }
@@ -349,7 +395,7 @@ impl Fleet {
         let slot = &mut self.slots[number.0 as usize];
         slot.channels = Arc::clone(new);
         slot.policy = new.policy(slot.rules);
-        self.ledger.set_reading(number, new.reading());
+        self.ledger.set_reading(number, slot.reading());
         let again: Vec<PackageId> = match touched {
             Touched::Everything => self.packages.all().map(|(package, _)| package).collect(),
             Touched::Names(names) => names
@@ -385,7 +431,7 @@ fn judge<'a>(
         match slot.channels.judge(&slot.policy, key) {
             Judged::Settled => PackageVerdict::Settled,
             Judged::Unknown => PackageVerdict::Unknown,
-            Judged::Missing(update) => PackageVerdict::Missing(updates.number(update)),
+            Judged::Missing(update, class) => PackageVerdict::Missing(updates.number(update, class)),
         }
     }
 }

@@ -14,6 +14,8 @@ pub struct SourceInForce {
     pub known: KnownSource<SourceId>,
     /// Who publishes what it lists. It stays as it was when the source was adopted.
     pub publisher: Publisher,
+    /// Whose source it is.
+    pub owner: store::Owner,
     /// The snapshot in force.
     pub snapshot: Option<SnapshotInForce>,
     /// When a sync last found out what is published there.
@@ -45,6 +47,22 @@ impl InForce {
     /// One of them.
     pub fn source(&self, id: SourceId) -> Option<&SourceInForce> {
         self.sources.get(&id)
+    }
+
+    /// The same as it was known at an earlier moment: a snapshot that was in force then had been reached then, or when it
+    /// was found.
+    #[must_use]
+    pub fn as_known_at(mut self, at: Timestamp) -> Self {
+        for source in self.sources.values_mut() {
+            source.reached_at = source.reached_at.map(|reached| reached.min(at));
+        }
+        self
+    }
+
+    /// Whose updates of this publisher are: everybody's if any of its sources is.
+    pub fn owner_of(&self, publisher: &Publisher) -> Option<store::Owner> {
+        let of_publisher = self.sources().filter(|source| source.publisher == *publisher);
+        of_publisher.map(|source| source.owner).min()
     }
 
     /// All of them, in no order.
