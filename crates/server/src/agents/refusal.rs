@@ -34,6 +34,14 @@ impl Refusal {
         }
     }
 
+    /// The link is not the last one, in a message that decides nothing about who the copy is: a check-in does.
+    pub(super) fn check_in_first() -> Self {
+        Self::with(
+            RefusalKind::Busy,
+            "The link was used already: the next check-in shows whether another host has it.",
+        )
+    }
+
     /// The database did not answer.
     pub(super) fn of_store(error: &store::Error) -> Self {
         tracing::error!(

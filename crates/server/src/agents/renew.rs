@@ -22,8 +22,10 @@ pub(super) async fn answer(context: &Context, entry: &Entry, opened: &Opened<'_>
         ));
     }
     check_link(context, host, &message.link)?;
-    if !host.is_last_link(message.link.count) {
-        return Err(Refusal::of(RefusalKind::Superseded));
+    // Only a check-in decides who the copy is: the host that was here before may come with a used link. A certificate for
+    // the key that both have gives neither of them anything; another key would.
+    if message.next_key.is_some() && !host.is_last_link(message.link.count) {
+        return Err(Refusal::check_in_first());
     }
     let key = match &message.next_key {
         None => *entry.key(),
