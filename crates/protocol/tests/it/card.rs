@@ -34,10 +34,10 @@ fn a_host_that_pins_the_authority_believes_its_card_and_key() {
         trust.answers_key(id, samples::time()),
         Some(samples::answers_key().verifying())
     );
-    assert_eq!(
-        trust.answers_key(id, samples::time() - 1.microsecond()),
-        None,
-        "before its time"
+    let before = samples::time() - 1.microsecond();
+    assert!(
+        trust.answers_key(id, before).is_some(),
+        "certified by a clock that was ahead"
     );
     let end = Timestamp::from_second(1_900_000_000).expect("a time");
     assert!(trust.answers_key(id, end).is_some());
