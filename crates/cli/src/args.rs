@@ -1,5 +1,7 @@
 //! The command line: what may be said, and what it means. Doing it is for the other modules.
 
+#[cfg(feature = "server")]
+use crate::fleet;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -17,6 +19,38 @@ pub struct CommandLine {
 pub enum Command {
     /// Say what this host is missing, and why, from signed package lists. Changes nothing, needs no root.
     Scan(ScanArgs),
+
+    /// Run the server of this data folder, and an agent on this machine. Ctrl-C stops; the same command resumes.
+    #[cfg(feature = "server")]
+    Up(fleet::args::Up),
+    /// Say on which address the server listens from its next start on.
+    #[cfg(feature = "server")]
+    Listen(fleet::args::Listen),
+    /// Make the server a service of this machine, from a package of its own. Needs root.
+    #[cfg(feature = "server")]
+    Install,
+    /// Remove the service; with --purge everything that Patchyard keeps on this machine too.
+    #[cfg(feature = "server")]
+    Uninstall {
+        /// Remove data, caches, log-ins and the agent's state too.
+        #[arg(long)]
+        purge: bool,
+        /// The data folder, where it is not the usual one.
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Log in to a server on another machine; later commands ask it.
+    #[cfg(feature = "server")]
+    Login(fleet::args::Login),
+    /// Print what a shell needs to complete these commands.
+    #[cfg(feature = "server")]
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    #[cfg(feature = "server")]
+    #[command(flatten)]
+    Fleet(fleet::args::FleetCommand),
 }
 
 /// How to scan.

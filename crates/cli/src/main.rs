@@ -3,11 +3,17 @@
 
 mod args;
 mod explain;
+#[cfg(feature = "server")]
+mod fleet;
 mod people;
 mod place;
 mod report;
 mod scan;
+#[cfg(feature = "server")]
+mod service;
 mod text;
+#[cfg(feature = "server")]
+mod up;
 
 use args::{Command, CommandLine, FailOn, ScanArgs};
 use clap::Parser;
@@ -18,8 +24,7 @@ use std::process::ExitCode;
 use text::Style;
 
 fn main() -> ExitCode {
-    let Command::Scan(args) = CommandLine::parse().command;
-    match scan_command(&args) {
+    match run(&CommandLine::parse().command) {
         Ok(code) => code,
         Err(error) => {
             let chain: Vec<String> = error
@@ -29,6 +34,68 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "patchyard: {}", chain.join(": "));
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Scan(args) => scan_command(args),
+        #[cfg(feature = "server")]
+        other => server_command(other),
+    }
+}
+
+#[cfg(feature = "server")]
+#[expect(clippy::disallowed_methods, reason = "the command is the edge at which the time is read")]
+fn server_command(command: &Command) -> anyhow::Result<ExitCode> {
+    use fleet::target;
+    use place::Variables;
+    use service::Leave;
+    let variables = Variables {
+        variable: &variable,
+        is_root: rustix::process::geteuid().is_root(),
+    };
+    let text = match command {
+        Command::Up(args) => {
+            up::up(args, &variables)?;
+            String::new()
+        }
+        Command::Listen(args) => up::listen(args, &variables)?,
+        Command::Install => service::install(&std::env::current_exe()?)?,
+        Command::Uninstall { purge, data } => {
+            let leave = if *purge { Leave::Nothing } else { Leave::Data };
+            let logins = target::login_file(&variables).ok();
+            let logins = logins.and_then(|file| Some(file.parent()?.to_owned()));
+            let folders = [variables.data(data.as_deref()).ok(), variables.cache(None).ok(), logins];
+            let removed = service::uninstall(leave, &folders.into_iter().flatten().collect::<Vec<_>>())?;
+            match removed.is_empty() {
+                true => "Nothing of Patchyard's was here.\n".to_owned(),
+                false => format!("Removed {}.\n", text::shown(&removed.join(", "))),
+            }
+        }
+        Command::Login(args) => fleet::login::run(args, &variables)?,
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            let mut command = <CommandLine as clap::CommandFactory>::command();
+            clap_complete::generate(*shell, &mut command, "patchyard", &mut script);
+            String::from_utf8(script)?
+        }
+        Command::Fleet(command) => {
+            let style = Style::new(args::Colour::Auto, variable);
+            fleet::run(command, &variables, style, jiff::Timestamp::now())?
+        }
+        Command::Scan(_) => unreachable!("a scan needs no server"),
+    };
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints. The reader of a pipe may leave early (`| head`): that is no failure.
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 
@@ -46,12 +113,7 @@ fn scan_command(args: &ScanArgs) -> anyhow::Result<ExitCode> {
             None if args.json => text::shown_json(serde_json::to_string_pretty(&report)?) + "\n",
             None => people::render(&report, shown, style),
         };
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()) {
-            // The reader of a pipe may leave early (`| head`): that is no failure of the scan, and no finding less.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            written => written?,
-        }
+        print(&output)?;
         Ok(ExitCode::from(exit_code(&report, args.fail_on)))
     })
 }

@@ -1,1 +1,7 @@
-//! What running a server for a year takes: backup, restore, storage, doctor, support bundle, metrics, logs.
+//! What keeps a server running for years: what it counts, what it writes down, backups and their restoring, what takes
+//! room, what is wrong and what to do about it.
+
+pub mod backup;
+pub mod doctor;
+pub mod logs;
+pub mod metrics;

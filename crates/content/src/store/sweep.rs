@@ -66,6 +66,22 @@ impl Store {
         Ok(usage)
     }
 
+    /// The digests of all files that are here, in ascending order; derived forms are left out.
+    ///
+    /// # Errors
+    /// A folder of the store cannot be listed.
+    pub fn digests(&self) -> Result<Vec<Sha256Digest>, StoreError> {
+        let mut digests = Vec::new();
+        self.each_file(|digest, derived, _| {
+            if derived == Derived::No {
+                digests.push(digest);
+            }
+            Ok(())
+        })?;
+        digests.sort();
+        Ok(digests)
+    }
+
     /// Removes files, with their derived forms, that `is_marked` does not want and that nobody stored or asked to store
     /// since `before` (seconds since 1970): whoever inserts a file has until then to refer to it. A derived form whose
     /// file is not here is wanted or not by the digest of that file.

@@ -1,0 +1,218 @@
+//! This machine as the server's first host: a tenant and a site where there are none, an agent of the caller's own rights
+//! that enrols, the sources that it uses adopted, and a line when its findings are there. Everything goes over the API, as
+//! it would for a person.
+
+use super::say;
+use crate::fleet::client::{Client, Target};
+use crate::fleet::{member, once};
+use crate::text::{counted, shown};
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+use server::Running;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The name of the first tenant and of its first site.
+const FIRST: &str = "main";
+/// How often something that is awaited is looked at.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The agent of this machine, and who looks after it.
+pub struct Here {
+    stop: watch::Sender<bool>,
+    work: JoinHandle<()>,
+}
+
+/// Begins; goes on beside the server.
+pub fn begin(data: &Path, running: &Running) -> Here {
+    let (stop, stopped) = watch::channel(false);
+    let data = data.to_owned();
+    let _ = running;
+    let work = tokio::spawn(async move {
+        if let Err(error) = look_after(&data, stopped).await {
+            let chain: Vec<String> = error.chain().map(|cause| shown(&cause.to_string()).into_owned()).collect();
+            tracing::warn!(error = chain.join(": "), "This machine could not be made a host of the server.");
+        }
+    });
+    Here { stop, work }
+}
+
+impl Here {
+    /// Ends the agent and waits for its end.
+    pub async fn end(self) {
+        self.stop.send_replace(true);
+        let _ = self.work.await;
+    }
+}
+
+async fn look_after(data: &Path, mut stopped: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let agent = Agent::find(data)?;
+    let for_api = data.to_owned();
+    let token = asked(move || {
+        let api = Api::of(&for_api)?;
+        api.ensure_place()
+    })
+    .await?;
+    if !agent.is_enrolled() {
+        agent.enrol(&token).await?;
+    }
+    let mut child = agent.run()?;
+    let for_api = data.to_owned();
+    let name = host_name();
+    let first_findings = asked(move || -> anyhow::Result<String> { Api::of(&for_api)?.first_findings(&name) });
+    tokio::select! {
+        said = first_findings => say(&said?)?,
+        ended = child.wait() => bail!("the agent ended: {}", ended.context("wait for the agent")?),
+        _ = stopped.wait_for(|stop| *stop) => {}
+    }
+    tokio::select! {
+        ended = child.wait() => bail!("the agent ended: {}", ended.context("wait for the agent")?),
+        _ = stopped.wait_for(|stop| *stop) => {}
+    }
+    if let Some(id) = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+        // It may have ended by the same Ctrl-C.
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+    }
+    child.wait().await.context("wait for the agent's end")?;
+    Ok(())
+}
+
+/// Asks the API beside the async threads.
+async fn asked<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("ask the server")?
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The agent's program, and where it keeps its state for this server.
+struct Agent {
+    program: PathBuf,
+    state: PathBuf,
+}
+
+impl Agent {
+    fn find(data: &Path) -> anyhow::Result<Self> {
+        let own = std::env::current_exe().context("find this program")?;
+        let beside = own.with_file_name("patchyard-agent");
+        let program = [beside, PathBuf::from("/usr/bin/patchyard-agent")]
+            .into_iter()
+            .find(|path| path.is_file())
+            .context("there is no patchyard-agent beside this program: build it, or use --no-agent")?;
+        Ok(Self {
+            program,
+            state: data.join("agent"),
+        })
+    }
+
+    fn is_enrolled(&self) -> bool {
+        self.state.join("identity").join("journal").is_file()
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--state").arg(&self.state).arg(verb).stdin(Stdio::null());
+        command
+    }
+
+    async fn enrol(&self, token: &str) -> anyhow::Result<()> {
+        fs::create_dir_all(&self.state).with_context(|| format!("make {}", self.state.display()))?;
+        let file = self.state.join("token");
+        super::write_private(&file, token)?;
+        let output = self.command("enrol").arg("--token-file").arg(&file).output().await;
+        let _ = fs::remove_file(&file);
+        let output = output.with_context(|| format!("start {}", self.program.display()))?;
+        ensure!(
+            output.status.success(),
+            "enrol this machine: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(())
+    }
+
+    fn run(&self) -> anyhow::Result<Child> {
+        let log = fs::File::create(self.state.join("agent.log")).context("make the agent's log")?;
+        self.command("run")
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("start {}", self.program.display()))
+    }
+}
+
+/// The API of the server that just started.
+struct Api(Client);
+
+impl Api {
+    fn of(data: &Path) -> anyhow::Result<Self> {
+        let read = |name: &str| fs::read_to_string(data.join(name)).map(|text| text.trim().to_owned());
+        Ok(Self(Client::new(Target {
+            url: read("local-address")?,
+            root_pem: read("root.pem")?,
+            token: read("local-token")?,
+        })?))
+    }
+
+    /// A tenant and a site, and a token to enrol one host there.
+    fn ensure_place(&self) -> anyhow::Result<String> {
+        let tenant = self.ensure("/api/v1/tenants")?;
+        let tenant = format!("/api/v1/tenants/{tenant}");
+        let site = self.ensure(&format!("{tenant}/sites"))?;
+        let token = self.0.post(&format!("{tenant}/enrolment-tokens"), &json!({ "site": site }), &once())?;
+        Ok(member(&token, "text")?.to_owned())
+    }
+
+    /// The first of a list; one is made where there is none.
+    fn ensure(&self, list: &str) -> anyhow::Result<String> {
+        let items = self.0.list(list, &[], 10)?;
+        let item = match items.into_iter().next() {
+            Some(item) => item,
+            None => self.0.post(list, &json!({ "name": FIRST }), &once())?,
+        };
+        Ok(member(&item, "id")?.to_owned())
+    }
+
+    /// Adopts the sources that this machine uses, waits for its first findings and puts them into a line.
+    #[expect(clippy::disallowed_methods, reason = "a person waits for the first findings, which are looked for twice a second")]
+    fn first_findings(&self, name: &str) -> anyhow::Result<String> {
+        let tenant = format!("/api/v1/tenants/{}", self.ensure("/api/v1/tenants")?);
+        loop {
+            let proposed = self.0.list("/api/v1/sources", &[("state", "proposed")], 1000)?;
+            for source in &proposed {
+                let path = format!("/api/v1/sources/{}/adopt", member(source, "id")?);
+                self.0.post(&path, &json!({}), &once())?;
+            }
+            if !proposed.is_empty() {
+                let sources = counted(proposed.len(), "source");
+                say(&format!("Adopted {sources} that this machine uses; syncing ...\n"))?;
+            }
+            let hosts = self.0.list(&format!("{tenant}/hosts"), &[("name", name)], 10)?;
+            if let Some(line) = hosts.first().and_then(assessed) {
+                return Ok(line);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// What is known of a host, once it is.
+fn assessed(host: &Value) -> Option<String> {
+    host["assessed_at"].as_str()?;
+    let name = shown(host["name"].as_str()?).into_owned();
+    let missing = usize::try_from(host["missing"].as_u64()?).ok()?;
+    let security = host["missing_security"].as_u64()?;
+    Some(match host["standing"].as_str()? {
+        "up_to_date" => format!("{name} is up to date.\n"),
+        standing => {
+            let doubt = if standing == "unknown" { "; not everything could be assessed" } else { "" };
+            format!("{name} misses {}, {security} of them security{doubt}: patchyard host findings {name}\n", counted(missing, "update"))
+        }
+    })
+}

@@ -1,0 +1,32 @@
+//! What anybody may have without credentials, because it is no secret and is held against a digest by whoever takes it: the
+//! certificate of the root authority, and the agent's package.
+
+use crate::Context;
+use crate::app::agent_package;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+/// The routes.
+pub fn routes(context: &Context) -> Router {
+    Router::new()
+        .route("/authority.pem", get(authority))
+        .route("/agent/package/{digest}", get(package))
+        .with_state(context.clone())
+}
+
+async fn authority(State(context): State<Context>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
+    (headers, context.authority.root_pem()).into_response()
+}
+
+async fn package(State(context): State<Context>, Path(digest): Path<String>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/vnd.debian.binary-package")];
+    match agent_package::bytes(&context, &digest).await {
+        Ok(Some(bytes)) => (headers, bytes.to_vec()).into_response(),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
