@@ -4,7 +4,10 @@
 
 mod keys;
 pub mod sealed;
+#[cfg(test)]
+mod tests;
 pub mod tls;
+pub mod upkeep;
 pub mod x509;
 
 use crate::clock::Chance;
@@ -237,6 +240,21 @@ impl Authority {
     /// The root authority's certificate: what enrolment tokens pin.
     pub fn root_certificate(&self) -> &CertificateDer<'static> {
         &self.root.certificate
+    }
+
+    /// The same as text (RFC 7468), for programs on this machine that have to believe the server.
+    pub fn root_pem(&self) -> String {
+        use base64::Engine;
+        let text = base64::engine::general_purpose::STANDARD.encode(self.root_certificate());
+        let lines: Vec<&str> = text
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).expect("base64 is ASCII"))
+            .collect();
+        format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            lines.join("\n")
+        )
     }
 
     /// SHA-256 of the root authority's certificate.

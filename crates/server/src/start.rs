@@ -5,7 +5,7 @@ mod data;
 pub use data::{DataDir, DataDirError};
 
 use crate::agents::{self, Agents};
-use crate::authority::{Authority, AuthorityError};
+use crate::authority::{self, Authority, AuthorityError};
 use crate::clock::{Chance, Clock, SystemChance, SystemClock, draw};
 use crate::context::Context;
 use crate::http::{self, listen::Bound};
@@ -155,10 +155,11 @@ impl Server {
         let bound = Bound::new(address).map_err(listen_failed)?;
         // Where port 0 was asked for, agents must be told the one that was taken.
         settings.file.listen = bound.address();
-        raise_open_files();
+        raise_open_files(settings.file.limits.connections);
         let context = Self::open(settings, ports).await?;
         let (stop, stopped) = watch::channel(false);
         let mut background = JoinSet::new();
+        authority::upkeep::spawn(&context, &mut background, &stopped);
         agents::spawn(&context, &mut background, &stopped);
         reconcile::spawn(&context, &mut background, &stopped);
         let router = http::router(&context);
@@ -241,6 +242,19 @@ fn is_name(name: &str) -> bool {
     name.parse::<IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(is_label))
 }
 
+/// File descriptors for all that is no connection.
+const OTHER_FILES: u64 = 1_024;
+
+/// Begins a new life of the server, after its data was restored from a backup: order numbers go on, links of the older life
+/// are recognised, and from the next start on agents are told the new epoch. To be called while no server runs.
+pub async fn begin_epoch(db: &Db, ports: &Ports, reason: &str) -> Result<store::epoch::Epoch, store::Error> {
+    let now = ports.clock.now();
+    let id = EpochId::new(millis(now), draw(&*ports.chance));
+    let reason = reason.to_owned();
+    db.write(move |tx| store::epoch::begin(tx, &Whole::server(), id, &reason, now))
+        .await
+}
+
 /// Reads the epoch that the server is in; the first start begins the first one.
 async fn first_epoch(
     db: &Db,
@@ -270,9 +284,18 @@ pub(crate) fn millis(now: jiff::Timestamp) -> u64 {
 }
 
 /// Every agent that is connected takes a file descriptor: takes as many as the system allows (getrlimit(2)).
-fn raise_open_files() {
+fn raise_open_files(connections: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
+    let wanted = (connections as u64).saturating_add(OTHER_FILES);
+    let beyond = Rlimit {
+        current: Some(wanted),
+        maximum: Some(wanted),
+    };
+    // Only root may go beyond the limit that it was started with.
+    if limit.maximum.is_some_and(|maximum| maximum < wanted) && setrlimit(Resource::Nofile, beyond).is_ok() {
+        return;
+    }
     let raised = Rlimit {
         current: limit.maximum,
         ..limit

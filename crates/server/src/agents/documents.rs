@@ -36,15 +36,19 @@ pub(super) async fn answer(context: &Context, entry: &Entry, opened: &Opened<'_>
     if !host.is_last_link(message.link.count) {
         return Err(Refusal::of(RefusalKind::Superseded));
     }
-    let mut taken = Vec::new();
-    let mut refused = Vec::new();
+    let (mut taken, mut refused, mut digests) = (Vec::new(), Vec::new(), Vec::new());
     for (part, bytes) in message.documents.iter().zip(bytes) {
+        // Taken before, and the answer was lost.
+        if host.current(part.kind) == Some(part.digest) {
+            digests.push(part.digest);
+            continue;
+        }
         match judge(context, host, part, bytes).await? {
             Ok(checked) => taken.push(checked),
             Err(document) => refused.push(document),
         }
     }
-    let digests: Vec<Sha256Digest> = taken.iter().map(|checked| checked.document.digest).collect();
+    digests.extend(taken.iter().map(|checked| checked.document.digest));
     store_all(context, host, taken).await?;
     let missing = missing_key_files(context, host).await?;
     let mut wanted: Vec<Wanted> = missing.into_iter().map(wanted_key_file).collect();

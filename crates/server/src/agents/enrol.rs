@@ -35,11 +35,7 @@ pub(super) fn introducing(context: &Context, message: &impl Message) -> Body {
     with_card(message, &context.agents.card().card)
 }
 
-pub(super) async fn answer(
-    context: &Context,
-    unopened: &Unopened<'_>,
-    _peer: Peer,
-) -> Result<Begun, Refusal> {
+pub(super) async fn answer(context: &Context, unopened: &Unopened<'_>, peer: Peer) -> Result<Begun, Refusal> {
     let opened = unopened
         .open_enrolment()
         .map_err(|error| Refusal::of_open(&error))?;
@@ -57,6 +53,11 @@ pub(super) async fn answer(
         Lookup::Found(entry) => again(context, &entry).await?,
         Lookup::Unknown => admit(context, message, header.sent_as()).await?,
     };
+    let Admitted { host, state, site } = &admitted;
+    tracing::info!(
+        %host, ?state, site, address = %peer.address,
+        "Host {host} was enrolled from {}.", peer.address
+    );
     let enrolled = certify(context, key, admitted)?;
     let body = introducing(context, &enrolled);
     Ok(Begun::Answered(seal_body(
@@ -155,8 +156,6 @@ async fn admit(context: &Context, message: Enrol, request: Request) -> Result<Ad
         known.begin_chain(chain);
         refresh_host(context, tenant, admitted.host).await?;
     }
-    let Admitted { host, state, site } = &admitted;
-    tracing::info!(%host, state = ?state, site, "Host {host} was enrolled.");
     Ok(admitted)
 }
 

@@ -123,6 +123,12 @@ impl Agents {
         entries.insert(key, entry.clone());
     }
 
+    fn forget(&self, host: HostId) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|_, entry| entry.host().id() != host);
+        self.hosts().remove(&host);
+    }
+
     fn forget_all(&self) {
         self.entries
             .write()

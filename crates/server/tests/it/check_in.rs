@@ -1,6 +1,7 @@
 //! Check-ins: whose is answered, whose is refused and why, and what holding one means.
 
-use crate::world::{Agent, World, inventory, kind, peer, whole};
+use crate::world::{Agent, World, add_tenant, inventory, kind, peer, whole};
+use domain::id::{SiteId, TenantId};
 use jiff::SignedDuration;
 use protocol::document::DocumentKind;
 use protocol::link::Link;
@@ -9,8 +10,8 @@ use protocol::message::documents::DocumentsTaken;
 use protocol::message::refused::{RefusalKind, Refused};
 use protocol::message::{Kind, Message};
 use server::agents::{self, Begun};
-use store::Whole;
-use store::host::HostState;
+use store::host::{HostState, NewHost};
+use store::{Scope, Whole};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -389,4 +390,52 @@ async fn documents_with_a_used_up_link_are_refused() {
     agent.link = stale;
     let refused: Result<DocumentsTaken, Refused> = agent.hands_over(&world, &[]).await;
     assert_eq!(kind(refused), RefusalKind::Superseded);
+}
+
+#[tokio::test]
+async fn a_host_that_was_moved_goes_on_in_its_new_tenant_and_the_old_one_keeps_its_history() {
+    let world = World::new().await;
+    let mut agent = world.agent(1).await;
+    let (_, bytes) = inventory(3);
+    let document = whole(DocumentKind::Inventory, bytes);
+    let named = [(DocumentKind::Inventory, document.0.digest)];
+    agent.checks_in(&world, &named).await.expect("it is heard");
+    agent.hands_over(&world, &[document]).await.expect("it is taken");
+    let (tenant, site) = (TenantId([7; 16]), SiteId([8; 16]));
+    add_tenant(&world.context, tenant, site, "branch").await;
+    let (from, to, id, now) = (world.scope(), Scope::of_tenant(tenant), agent.host, world.now());
+    let row = world.host(id).await;
+    let moved = world.context.db.write(move |tx| {
+        let retired = store::host::set_state(tx, &from, id, row.version, HostState::Retired, now)?;
+        assert!(retired.is_changed());
+        let new = NewHost {
+            id,
+            name: row.name.clone(),
+            site,
+            state: HostState::Active,
+            mode: row.mode,
+            agent_version: row.agent_version.clone(),
+            machine: row.machine,
+            moved_from: Some(from.tenant()),
+            copy_of: None,
+        };
+        store::host::create(tx, &to, &new, now)?;
+        store::agent_key::hand_over(tx, &Whole::server(), id, from.tenant(), to.tenant())
+    });
+    assert_eq!(moved.await.expect("it is moved"), 1);
+    for place in [world.tenant, tenant] {
+        agents::refresh(&world.context, place, id)
+            .await
+            .expect("it is read again");
+    }
+    let checked = agent.checks_in(&world, &named).await.expect("it goes on");
+    assert_eq!(
+        checked.wanted.len(),
+        1,
+        "a new tenant has nothing of the old one's"
+    );
+    assert_eq!(
+        world.history(id, store::document::DocumentKind::Inventory).await,
+        [named[0].1]
+    );
 }

@@ -23,8 +23,16 @@ async fn an_acknowledged_inventory_is_there_after_a_kill_byte_for_byte() {
         .await
         .expect("it is heard");
     assert_eq!(checked.wanted.first().map(|wanted| wanted.digest), Some(digest));
-    let taken = agent.hands_over(&world, &[document]).await.expect("it is taken");
+    let taken = agent
+        .hands_over(&world, std::slice::from_ref(&document))
+        .await
+        .expect("it is taken");
     assert_eq!(taken.taken, [digest]);
+    let again = agent
+        .hands_over(&world, &[document])
+        .await
+        .expect("its answer was lost");
+    assert_eq!(again, taken);
     let received_at = world.now();
 
     let world = world.killed_and_started().await;

@@ -132,6 +132,11 @@ pub(in super::super) async fn refresh(
         })
         .await?;
     let known = context.agents.hosts().get(&host).cloned();
+    if known.as_ref().is_some_and(|known| known.tenant() != tenant) && !keys.is_empty() {
+        // It was moved here from another tenant: what is in memory is the host that stayed there.
+        context.agents.forget(host);
+        return Ok(());
+    }
     if let (Some(row), Some(known)) = (&row, &known) {
         known.take_over(row, context.clock.now());
     }

@@ -337,11 +337,10 @@ impl AgentHost {
     pub(in super::super) fn take_unwritten(&self) -> Unwritten {
         let mut memory = self.memory();
         let to_write = std::mem::take(&mut memory.to_write);
+        let moved_at = memory.sign.as_ref().map_or(memory.read_at, |sign| sign.seen_at);
+        let chain = memory.chain.as_ref();
         Unwritten {
-            chain: memory
-                .chain
-                .as_ref()
-                .map(|chain| chain_row(self.id, chain, memory.read_at)),
+            chain: chain.map(|chain| chain_row(self.id, chain, moved_at)),
             liveness: memory.sign.as_ref().map(|sign| sign.to_row(self.id)),
             observed: to_write.observed.then(|| memory.observed.clone()),
         }

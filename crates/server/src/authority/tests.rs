@@ -1,0 +1,220 @@
+//! The keys over years: what renews itself, what alarms, and what stays the same.
+
+use super::*;
+use crate::clock::SeededChance;
+use protocol::card::CardError;
+
+const NAMES: [&str; 1] = ["localhost"];
+
+struct World {
+    folder: tempfile::TempDir,
+    chance: SeededChance,
+    now: Timestamp,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            chance: SeededChance::new(1),
+            now: Timestamp::from_second(1_790_000_000).expect("a time"),
+        }
+    }
+
+    fn open(&self, epoch: u64) -> Result<Authority, AuthorityError> {
+        let folder = self.folder.path().join("keys");
+        Authority::open(&folder, &names(), None, epoch, self.now, &self.chance)
+    }
+
+    fn opened(&self, epoch: u64) -> Authority {
+        self.open(epoch).expect("the keys open")
+    }
+}
+
+fn names() -> Vec<String> {
+    NAMES.map(str::to_owned).to_vec()
+}
+
+fn listener_until(authority: &Authority) -> Timestamp {
+    authority.listener.read().expect("nobody panicked").validity.until
+}
+
+#[test]
+fn every_secret_lies_sealed_and_opens_again_after_a_restart() {
+    let world = World::new();
+    let first = world.opened(1);
+    let folder = world.folder.path().join("keys");
+    let mut sealed: Vec<String> = std::fs::read_dir(&folder)
+        .expect("it is there")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    sealed.sort();
+    let expected =
+        ["answers", "audit", "chain", "issuing", "listener", "root"].map(|name| format!("{name}.sealed"));
+    assert_eq!(
+        sealed
+            .iter()
+            .filter(|name| name.ends_with(".sealed"))
+            .cloned()
+            .collect::<Vec<_>>(),
+        expected
+    );
+    let seed = *first.answers_key().seed();
+    for name in &sealed {
+        let bytes = std::fs::read(folder.join(name)).expect("it can be read");
+        assert!(!bytes.windows(32).any(|part| part == seed), "{name}");
+    }
+    let again = world.opened(1);
+    assert_eq!(first.card(&[]), again.card(&[]));
+    assert_eq!(first.root_digest(), again.root_digest());
+    let host = domain::id::HostId([1; 16]);
+    assert!(again.link_key().is_ours(host, &first.link_key().issue(host, 3)));
+}
+
+#[test]
+fn a_new_epoch_is_on_the_card_and_links_of_the_older_life_are_known() {
+    let world = World::new();
+    let before = world.opened(1);
+    let after = world.opened(2);
+    let pins = [before.root_digest()];
+    let trust = after.card(&[]).verify(&pins).expect("the same root");
+    assert_eq!(trust.epoch, 2);
+    assert_eq!(before.answers_key().id(), after.answers_key().id());
+    let host = domain::id::HostId([1; 16]);
+    assert!(after.link_key().is_ours(host, &before.link_key().issue(host, 9)));
+}
+
+#[test]
+fn an_agent_that_pins_another_root_believes_no_card() {
+    let (world, other) = (
+        World::new(),
+        World {
+            chance: SeededChance::new(2),
+            ..World::new()
+        },
+    );
+    let card = world.opened(1).card(&[]);
+    let refused = card.verify(&[other.opened(1).root_digest()]);
+    assert!(matches!(refused, Err(CardError::OtherAuthority)));
+}
+
+#[test]
+fn the_listeners_certificate_renews_itself_thirty_days_ahead_and_for_other_names() {
+    let mut world = World::new();
+    let authority = world.opened(1);
+    let first = listener_until(&authority);
+    world.now += DAY * 59;
+    let nothing = authority
+        .renew(&names(), world.now, &world.chance)
+        .expect("it looks");
+    assert_eq!(nothing, Renewed::default());
+    world.now += DAY * 2;
+    let renewed = authority
+        .renew(&names(), world.now, &world.chance)
+        .expect("it renews");
+    assert!(renewed.listener && !renewed.issuing);
+    assert!(listener_until(&authority) > first);
+    let other = vec!["patchyard.example".to_owned()];
+    let renewed = authority
+        .renew(&other, world.now, &world.chance)
+        .expect("it renews");
+    assert!(renewed.listener);
+    world.now += DAY * 365 * 5;
+    let renewed = authority
+        .renew(&other, world.now, &world.chance)
+        .expect("it renews");
+    assert!(renewed.listener && renewed.issuing);
+}
+
+#[test]
+fn what_does_not_renew_itself_alarms_in_time_and_soonest_first() {
+    let mut world = World::new();
+    let authority = world.opened(1);
+    assert_eq!(authority.alarms(world.now), []);
+    world.now += DAY * (365 * 5 - 100);
+    let alarms = authority.alarms(world.now);
+    let what: Vec<_> = alarms.iter().map(|alarm| (alarm.what, alarm.is_over)).collect();
+    assert_eq!(
+        what,
+        [
+            (Ending::Listener, true),
+            (Ending::Issuing, false),
+            (Ending::Answers, false)
+        ]
+    );
+    assert!(alarms.is_sorted_by_key(|alarm| alarm.until));
+    assert!(
+        alarms[0]
+            .sentence()
+            .starts_with("The listener's certificate ended at ")
+    );
+}
+
+#[test]
+fn without_the_key_of_the_root_the_server_runs_until_something_has_to_be_made_anew() {
+    let mut world = World::new();
+    let before = world.opened(1);
+    let key = world.folder.path().join("keys/root.sealed");
+    let elsewhere = world.folder.path().join("root.sealed");
+    std::fs::rename(&key, &elsewhere).expect("it is moved");
+    let offline = world.opened(1);
+    assert_eq!(offline.root_digest(), before.root_digest());
+    assert_eq!(offline.card(&[]), before.card(&[]));
+    world.now += DAY * 61;
+    let renewed = offline
+        .renew(&names(), world.now, &world.chance)
+        .expect("it renews");
+    assert!(renewed.listener, "the issuing authority is here");
+    std::fs::remove_file(world.folder.path().join("keys/issuing.sealed")).expect("it is lost");
+    let refused = world.open(1);
+    assert!(matches!(
+        refused,
+        Err(AuthorityError::RootOffline { name: "issuing" })
+    ));
+    std::fs::rename(&elsewhere, &key).expect("it is put back");
+    world.opened(1);
+}
+
+#[test]
+fn the_next_root_is_believed_by_those_who_pin_the_present_one() {
+    let world = World::new();
+    let authority = world.opened(1);
+    let pins = [authority.root_digest()];
+    assert_eq!(
+        authority
+            .card(&[])
+            .verify(&pins)
+            .expect("pinned")
+            .authorities
+            .len(),
+        1
+    );
+    authority
+        .prepare_next_root(world.now, &world.chance)
+        .expect("it is made");
+    authority
+        .prepare_next_root(world.now, &world.chance)
+        .expect("there is one already");
+    let card = world.opened(1).card(&[]);
+    assert_eq!(card.verify(&pins).expect("pinned").authorities.len(), 2);
+}
+
+#[test]
+fn an_altered_key_file_stops_the_server() {
+    let world = World::new();
+    world.opened(1);
+    let path = world.folder.path().join("keys/answers.sealed");
+    let mut bytes = std::fs::read(&path).expect("it can be read");
+    bytes[40] ^= 1;
+    std::fs::write(&path, bytes).expect("it is written");
+    assert!(matches!(
+        world.open(1),
+        Err(AuthorityError::Seal(SealError::DoesNotOpen { .. }))
+    ));
+}
