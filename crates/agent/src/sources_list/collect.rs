@@ -202,7 +202,8 @@ impl Release {
 
     /// Adds the indexes that no earlier entry has.
     fn add_part(&mut self, entry: Entry, architectures: Vec<String>) {
-        let is_flat = entry.component.is_empty();
+        // `""` is a component for apt, and a flat repository has none.
+        let is_flat = entry.suite.ends_with('/');
         let mut new = architectures;
         if is_flat {
             // One index holds all architectures.

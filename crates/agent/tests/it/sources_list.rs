@@ -247,16 +247,44 @@ fn deb822(random: &mut StdRng) -> String {
     text
 }
 
+fn root_without_sources() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "etc/apt/apt.conf", CONF);
+    put(root.path(), "var/lib/dpkg/status", "");
+    std::fs::create_dir_all(root.path().join("var/lib/apt/lists/partial")).unwrap();
+    std::fs::create_dir_all(root.path().join("etc/apt/sources.list.d")).unwrap();
+    root
+}
+
+/// Found by fuzzing, which held an empty suite for a fault of ours.
+#[test]
+fn an_empty_suite_or_component_in_quotes_is_one_as_apt_has_it() {
+    for line in [
+        "deb http://archive.example/debian/ \"\" main",
+        "deb http://archive.example/debian/ \"\" \"\"",
+        "deb http://archive.example/debian/ stable \"\" main",
+        "deb http://]/ \"\" main",
+    ] {
+        let root = root_without_sources();
+        put(root.path(), "etc/apt/sources.list", format!("{line}\n"));
+        let arguments = ["indextargets", "--no-release-info", "--format", FORMAT];
+        let Some(answer) = apt(root.path(), "apt-get", &arguments) else {
+            return;
+        };
+        let (stanzas, problems) = stanzas(root.path());
+        assert_eq!(problems, [], "{line}");
+        let theirs = apt_indexes(root.path(), &answer.unwrap());
+        assert!(!theirs.is_empty(), "{line}");
+        assert_eq!(indexes(&stanzas), theirs, "{line}");
+    }
+}
+
 #[test]
 fn generated_sources_give_the_indexes_that_apt_lists_in_its_order() {
     let mut random = StdRng::seed_from_u64(11);
     let (mut refused, mut accepted, mut files, mut listed) = (0, 0, 0, 0);
     for case in 0..300 {
-        let root = tempfile::tempdir().unwrap();
-        put(root.path(), "etc/apt/apt.conf", CONF);
-        put(root.path(), "var/lib/dpkg/status", "");
-        std::fs::create_dir_all(root.path().join("var/lib/apt/lists/partial")).unwrap();
-        std::fs::create_dir_all(root.path().join("etc/apt/sources.list.d")).unwrap();
+        let root = root_without_sources();
         let mut shown = Vec::new();
         for name in [
             "sources.list",

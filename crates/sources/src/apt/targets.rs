@@ -140,12 +140,13 @@ pub fn unlisted(
     };
     let why = |target: &Target| {
         let known_architectures = &release.architectures;
-        if !target.component.is_empty()
+        let is_flat = target.architecture.is_empty();
+        if !is_flat
             && !is_seen(&target.component)
             && !has_component(release, &target.component)
         {
             WhyUnlisted::NoSuchComponent
-        } else if target.architecture.is_empty() || known_architectures.is_empty() {
+        } else if is_flat || known_architectures.is_empty() {
             WhyUnlisted::NotProvided
         } else if known_architectures.contains(&target.architecture) {
             WhyUnlisted::NoPackages
