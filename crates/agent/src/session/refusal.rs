@@ -121,6 +121,7 @@ impl Session {
             old.host
         )));
         self.memory.formerly = Some(old.host);
+        self.memory.last_check_in = None;
         self.memory.phase = Phase::Enrolling(Enrolment::Copy(old));
         self.memory.key = Some(Seed(moment.chance.draw("host key")));
         self.now.hold_seconds = 0;
