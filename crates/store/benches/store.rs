@@ -77,7 +77,7 @@ fn a_host(tx: &mut Tx, number: u64) -> Result<(), store::Error> {
         copy_of: None,
     };
     host::create(tx, &scope(), &new, at(0))?;
-    if number % 50 == 0 {
+    if number.is_multiple_of(50) {
         let made = host::set_tags(tx, &scope(), host_id(number), 1, &["canary".to_owned()])?;
         assert!(made.is_changed());
     }

@@ -150,7 +150,7 @@ fn sqlite(code: &str, message: &str, error: sqlx::Error) -> Error {
             }
         }
         (19, 787) => Error::NoSuchRow(error),
-        (19 | 20 | 18, _) => Error::Unfit(error),
+        (18..=20, _) => Error::Unfit(error),
         _ => Error::Statement(error),
     }
 }

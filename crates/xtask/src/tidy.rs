@@ -6,6 +6,7 @@ pub mod edges;
 pub mod files;
 pub mod invariants;
 pub mod links;
+pub mod migrations;
 pub mod tools;
 pub mod words;
 
@@ -101,6 +102,16 @@ fn checks<'a>(tree: &'a Tree, metadata: &'a Metadata) -> Vec<Check<'a>> {
             "crate edges",
             "arrows point down; the table is in crates/xtask/src/tidy/edges.rs",
             Box::new(|| Ok(edges::are_allowed(metadata))),
+        ),
+        check(
+            "migrations",
+            "add the other engine's file under the same name, with the next number",
+            Box::new(|| Ok(migrations::are_in_pairs(tree))),
+        ),
+        check(
+            "SQL",
+            "move the statement into a function of the crate store",
+            Box::new(|| Ok(migrations::sql_stands_in_the_store(tree))),
         ),
         check(
             "versions",

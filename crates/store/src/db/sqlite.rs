@@ -84,7 +84,9 @@ impl Sqlite {
         self.beside(move |view| {
             view.script("BEGIN")?;
             let outcome = work(view);
-            view.script("ROLLBACK")?;
+            if view.script("ROLLBACK").is_err() {
+                view.is_spent = true;
+            }
             outcome
         })
         .await
@@ -103,7 +105,7 @@ impl Sqlite {
         .await
     }
 
-    /// Runs work where it may wait, on a connection that reads. One on which it fails is not used again.
+    /// Runs work where it may wait, on a connection that reads. One whose transaction cannot be ended is not used again.
     async fn beside<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -120,7 +122,7 @@ impl Sqlite {
             let _seat = seat;
             let mut view = View::new(Connection::Sqlite(readers.take(&runtime)?), runtime);
             let outcome = work(&mut view);
-            if outcome.is_ok() {
+            if !view.is_spent {
                 readers.give_back(view);
             }
             outcome

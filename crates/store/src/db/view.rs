@@ -48,6 +48,8 @@ pub struct View {
     pub(super) connection: Connection,
     runtime: Handle,
     has_crossed: bool,
+    /// Whether the connection is in a state that nobody knows, and is not used again.
+    pub(super) is_spent: bool,
 }
 
 /// Reads and changes rows; all of its changes become durable together or not at all.
@@ -86,6 +88,7 @@ impl View {
             connection,
             runtime,
             has_crossed: false,
+            is_spent: false,
         }
     }
 

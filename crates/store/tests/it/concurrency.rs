@@ -246,8 +246,8 @@ fn a_change_that_panics_takes_nobody_with_it() {
             async move {
                 db.write(move |tx| {
                     site::create(tx, &scope, site_id(5), "left over", at(0))?;
-                    let nothing: Option<()> = None;
-                    Ok(nothing.expect("a mistake in the work"))
+                    let found = site::get(tx, &scope, site_id(404))?;
+                    Ok(found.expect("a mistake in the work"))
                 })
                 .await
             }

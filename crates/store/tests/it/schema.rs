@@ -38,11 +38,8 @@ fn both_engines_have_the_same_tables_with_the_same_columns() {
         let server = Db::open(&Url::parse(&url).expect("an address"), at(0))
             .await
             .expect("open");
-        let mine = file.read(|view| store::shape::columns(view)).await.expect("read");
-        let theirs = server
-            .read(|view| store::shape::columns(view))
-            .await
-            .expect("read");
+        let mine = file.read(store::shape::columns).await.expect("read");
+        let theirs = server.read(store::shape::columns).await.expect("read");
         assert!(mine.len() > 200, "found only {} columns", mine.len());
         assert_eq!(mine, theirs);
         file.close().await;
