@@ -9,10 +9,11 @@ ifneq ($(wildcard ../shared/data),)
 export PATCHYARD_SHARED ?= $(abspath ../shared)
 endif
 
-.PHONY: help run test tidy bench fuzz
+.PHONY: help run demo test tidy bench fuzz
 
 help:
 	@echo "make run                 what is this machine missing? (builds the scanner first)"
+	@echo "make demo                six real hosts in a lab, a server, and what the hosts miss (needs root)"
 	@echo "make test                installs what the tests need, then every check and every test"
 	@echo "make tidy                only the checks that need no test"
 	@echo "make bench               ours / peer / ratio, written to docs/bench.md"
@@ -20,6 +21,9 @@ help:
 
 run:
 	@scripts/run.sh
+
+demo:
+	@scripts/demo.sh
 
 test:
 	@scripts/setup.sh test
