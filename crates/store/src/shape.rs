@@ -1,7 +1,7 @@
 //! The shape of a database as it stands: its schema's age, its columns. For whoever looks after it, and for tests.
 
 use crate::value::values;
-use crate::{Error, OpenError, Schema, View, migrations};
+use crate::{Error, OpenError, Schema, Tx, View, migrations};
 
 /// How the schema compares with this program's.
 ///
@@ -42,6 +42,19 @@ pub fn size_bytes(view: &mut View) -> Result<u64, Error> {
         "SELECT pg_database_size(current_database())"
     };
     Ok(view.find(sql, values![], |row| row.get(0))?.unwrap_or(0))
+}
+
+/// Lets the engine look at how many rows there are and how they are spread, by which it chooses its ways. For a daily chore.
+///
+/// # Errors
+/// Of the database.
+pub fn refresh_statistics(tx: &mut Tx) -> Result<(), Error> {
+    if tx.is_sqlite() {
+        // A sample of each index is enough, and takes milliseconds.
+        tx.script("PRAGMA analysis_limit = 1000; ANALYZE")
+    } else {
+        tx.script("ANALYZE")
+    }
 }
 
 /// Looks for damage: what the engine finds wrong, at most a hundred lines; none in a sound database. Reads all of an SQLite

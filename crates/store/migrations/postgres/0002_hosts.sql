@@ -25,11 +25,12 @@ CREATE TABLE hosts (
     UNIQUE (tenant_id, host_no),
     FOREIGN KEY (tenant_id, site_id) REFERENCES sites (tenant_id, id)
 );
-CREATE INDEX hosts_by_name ON hosts (tenant_id, name, id);
-CREATE INDEX hosts_by_site ON hosts (tenant_id, site_id, name, id);
-CREATE INDEX hosts_by_state ON hosts (tenant_id, state, name, id);
-CREATE INDEX hosts_by_standing ON hosts (tenant_id, standing, name, id);
-CREATE INDEX hosts_by_mode ON hosts (tenant_id, mode, name, id);
+-- What a list asks of every host stands at the end of each index, so that its page is found without looking at rows.
+CREATE INDEX hosts_by_name ON hosts (tenant_id, name, id, state, host_no);
+CREATE INDEX hosts_by_site ON hosts (tenant_id, site_id, name, id, state, host_no);
+CREATE INDEX hosts_by_state ON hosts (tenant_id, state, name, id, host_no);
+CREATE INDEX hosts_by_standing ON hosts (tenant_id, standing, name, id, state, host_no);
+CREATE INDEX hosts_by_mode ON hosts (tenant_id, mode, name, id, state, host_no);
 CREATE INDEX hosts_by_machine ON hosts (tenant_id, machine) WHERE machine IS NOT NULL;
 CREATE INDEX hosts_by_inventory ON hosts (tenant_id, inventory) WHERE inventory IS NOT NULL;
 

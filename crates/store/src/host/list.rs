@@ -53,20 +53,53 @@ pub fn page(
     after: Option<&ByName<HostId>>,
     limit: u32,
 ) -> Result<Page<Host, ByName<HostId>>, Error> {
-    let wanted = limit as usize + 1;
-    let rows = match &filter.numbers {
+    let wanted = limit.saturating_add(1);
+    let keys = match &filter.numbers {
         None => {
-            let query = Query::of(scope, filter, after);
-            let (sql, values) = query.page(limit.saturating_add(1));
-            view.list(sql, values, read)?
+            let (sql, values) = Query::of(scope, filter, after).page(wanted);
+            view.list(sql, values, read_key)?
         }
         Some(numbers) if numbers.len() <= FEW_NUMBERS => few(view, scope, filter, after, numbers, wanted)?,
         Some(numbers) => many(view, scope, filter, after, numbers, wanted)?,
     };
+    let rows = hosts_of(view, scope, &keys)?;
     Ok(Page::of(rows, limit, |host| ByName {
         name: host.name.clone(),
         id: host.id,
     }))
+}
+
+/// What a list is ordered by. Keys are found in an index alone; only the hosts of one page are looked at.
+type Key = (String, HostId);
+
+fn read_key(row: &Row) -> Result<Key, Error> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+/// The hosts with these keys, in their order.
+fn hosts_of(view: &mut View, scope: &Scope, keys: &[Key]) -> Result<Vec<Host>, Error> {
+    let mut hosts: Vec<Host> = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(256) {
+        let mut values = values![scope];
+        values.extend(keys.iter().map(|(_, id)| (*id).into()));
+        let sql = format!(
+            "SELECT {} FROM (VALUES {}) AS n CROSS JOIN hosts h WHERE h.tenant_id = $1 AND h.id = n.column1",
+            columns(),
+            one_a_row(2, keys.len())
+        );
+        hosts.extend(view.list(sql, values, read)?);
+    }
+    hosts.sort_unstable_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+    Ok(hosts)
+}
+
+/// `($from), ($from+1), ...`: a table of so many rows. Joined by `CROSS JOIN`, SQLite goes through it first and looks each
+/// row up by the whole of a key; an `IN` list makes it read all of a tenant.
+fn one_a_row(from: usize, count: usize) -> String {
+    (from..from + count)
+        .map(|number| format!("(${number})"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn few(
@@ -75,28 +108,19 @@ fn few(
     filter: &HostFilter,
     after: Option<&ByName<HostId>>,
     numbers: &RoaringBitmap,
-    wanted: usize,
-) -> Result<Vec<Host>, Error> {
+    wanted: u32,
+) -> Result<Vec<Key>, Error> {
     let numbers: Vec<u32> = numbers.iter().collect();
-    let mut keys: Vec<(String, HostId)> = Vec::new();
+    let mut keys: Vec<Key> = Vec::new();
     for numbers in numbers.chunks(256) {
         let mut query = Query::of(scope, filter, after);
         query.with_numbers(numbers);
         let (sql, values) = query.select("h.name, h.id", "");
-        keys.extend(view.list(sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?);
+        keys.extend(view.list(sql, values, read_key)?);
     }
     keys.sort_unstable();
-    keys.truncate(wanted);
-    let mut hosts = Vec::with_capacity(keys.len());
-    for keys in keys.chunks(256) {
-        let mut values = values![scope];
-        values.extend(keys.iter().map(|(_, id)| (*id).into()));
-        let ids = placeholders(2, keys.len());
-        let sql = format!("SELECT {COLUMNS} FROM hosts WHERE tenant_id = $1 AND id IN ({ids})");
-        hosts.extend(view.list(sql, values, read)?);
-    }
-    hosts.sort_unstable_by(|a: &Host, b: &Host| (&a.name, a.id).cmp(&(&b.name, b.id)));
-    Ok(hosts)
+    keys.truncate(wanted as usize);
+    Ok(keys)
 }
 
 fn many(
@@ -105,21 +129,23 @@ fn many(
     filter: &HostFilter,
     after: Option<&ByName<HostId>>,
     numbers: &RoaringBitmap,
-    wanted: usize,
-) -> Result<Vec<Host>, Error> {
-    let mut hosts = Vec::new();
-    let (sql, values) = Query::of(scope, filter, after).select(&columns(), "ORDER BY h.name, h.id");
+    wanted: u32,
+) -> Result<Vec<Key>, Error> {
+    let mut keys = Vec::new();
+    let query = Query::of(scope, filter, after);
+    let order = query.order;
+    let (sql, values) = query.select("h.name, h.id, h.host_no", order);
     view.each(sql, values, |row| {
-        if numbers.contains(row.get(1)?) {
-            hosts.push(read(row)?);
+        if numbers.contains(row.get(2)?) {
+            keys.push(read_key(row)?);
         }
-        Ok(if hosts.len() < wanted {
+        Ok(if keys.len() < wanted as usize {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
         })
     })?;
-    Ok(hosts)
+    Ok(keys)
 }
 
 /// How many hosts the filter lets through.
@@ -170,7 +196,7 @@ fn columns() -> String {
 struct Query {
     conditions: Vec<String>,
     values: Vec<Value>,
-    tables: &'static str,
+    tables: String,
     order: &'static str,
 }
 
@@ -181,9 +207,9 @@ impl Query {
             conditions: vec!["h.tenant_id = $1".into()],
             values: values![scope],
             tables: if by_tag {
-                "host_tags t JOIN hosts h ON h.tenant_id = t.tenant_id AND h.id = t.host_id"
+                "host_tags t CROSS JOIN hosts h".into()
             } else {
-                "hosts h"
+                "hosts h".into()
             },
             order: if by_tag {
                 "ORDER BY t.name, t.host_id"
@@ -192,7 +218,7 @@ impl Query {
             },
         };
         if let Some(tag) = &filter.tag {
-            query.with("t.tenant_id = $1 AND t.tag = ?", tag.into());
+            query.with("t.tenant_id = $1 AND t.host_id = h.id AND t.tag = ?", tag.into());
         }
         if let Some(site) = filter.site {
             query.with("h.site_id = ?", site.into());
@@ -256,9 +282,14 @@ impl Query {
     }
 
     fn with_numbers(&mut self, numbers: &[u32]) {
-        let from = self.values.len() + 1;
-        self.conditions
-            .push(format!("h.host_no IN ({})", placeholders(from, numbers.len())));
+        let rows = one_a_row(self.values.len() + 1, numbers.len());
+        let tags = if self.tables.contains("host_tags") {
+            "CROSS JOIN host_tags t"
+        } else {
+            ""
+        };
+        self.tables = format!("(VALUES {rows}) AS n CROSS JOIN hosts h {tags}");
+        self.conditions.push("h.host_no = n.column1".into());
         self.values.extend(numbers.iter().map(|number| (*number).into()));
     }
 
@@ -273,7 +304,7 @@ impl Query {
     fn page(mut self, limit: u32) -> (String, Vec<Value>) {
         self.values.push(limit.into());
         let order = format!("{} LIMIT ${}", self.order, self.values.len());
-        self.select(&columns(), &order)
+        self.select("h.name, h.id", &order)
     }
 }
 

@@ -76,3 +76,15 @@ fn a_database_is_opened_again_as_it_was_left() {
         );
     });
 }
+
+#[test]
+fn a_sound_database_shows_no_damage_and_says_its_size() {
+    on_both(async |db| {
+        crate::walls::world::a_world(&db).await;
+        db.write(store::shape::refresh_statistics)
+            .await
+            .expect("statistics");
+        assert_eq!(db.read(store::shape::damage).await.expect("a look"), [""; 0]);
+        assert!(db.read(store::shape::size_bytes).await.expect("a size") > 500_000);
+    });
+}
