@@ -21,6 +21,9 @@ use store::{Error, Owner, Scope, Whole};
 /// Hosts whose standing one transaction writes.
 const HOSTS_A_TIME: usize = 1_000;
 
+/// An update as its row is made.
+type NewUpdate = (UpdateKey, UpdateIdentity, UpdateClass);
+
 /// Writes what changed. How many bitmaps and hosts that were.
 pub(super) async fn write(
     context: &Context,
@@ -70,8 +73,7 @@ async fn name_updates(context: &Context, kept: &mut TenantFleet) -> Result<(), E
         return Ok(());
     }
     let now = context.clock.now();
-    let mut by_owner: BTreeMap<Owner, Vec<(usize, (UpdateKey, UpdateIdentity, UpdateClass))>> =
-        BTreeMap::new();
+    let mut by_owner: BTreeMap<Owner, Vec<(usize, NewUpdate)>> = BTreeMap::new();
     for number in first..all {
         let update = UpdateNo(number as u32);
         let id = kept.fleet.updates().id(update);

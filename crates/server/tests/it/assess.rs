@@ -2,6 +2,8 @@
 
 mod world;
 
+pub use world::installed;
+
 use domain::assess::at_risk::{Name, Range, Warning};
 use domain::assess::coverage::SourceState;
 use domain::assess::fleet::HostNo;
@@ -15,7 +17,7 @@ use server::catalog::wish::wishes;
 use std::collections::BTreeSet;
 use testkit::archive::package::Package;
 use testkit::keys::SigningKey;
-use world::{Published, World, found, installed};
+use world::{Published, World, found};
 
 const HELLO: &str = "hello";
 
@@ -57,7 +59,7 @@ fn a_source_that_nobody_adopted_makes_its_hosts_unknown_and_is_proposed() {
     let both = world.config(&[("http://a.example/", &known), ("http://a.example/", &other)]);
     world.tell(&mut fleet, HostNo(0), &both, &[installed(HELLO, "1.0-1")]);
     assert_eq!(found(&fleet).1, BTreeSet::from([0]));
-    let channels = fleet.channels_of(HostNo(0)).unwrap();
+    let channels = fleet.channels_of(HostNo(0)).expect("it holds");
     let wishes = wishes(channels);
     assert_eq!(wishes[1].matched, Match::New);
     assert_eq!(wishes[1].components, BTreeSet::from(["main".to_owned()]));
@@ -81,7 +83,7 @@ fn a_source_of_the_same_name_with_other_keys_answers_for_nobody_who_trusts_only_
     let (missing, unknown) = found(&fleet);
     assert!(missing.is_empty(), "{missing:?}");
     assert_eq!(unknown, BTreeSet::from([0]));
-    let channels = fleet.channels_of(HostNo(0)).unwrap();
+    let channels = fleet.channels_of(HostNo(0)).expect("it holds");
     assert!(matches!(channels.sources[0].matched, Match::OtherKeys(_)));
 }
 
@@ -163,12 +165,14 @@ fn an_update_that_left_its_source_is_seen_to_be_gone() {
             .map(|word| (*word).to_owned())
             .collect::<BTreeSet<_>>()
     };
-    let all = derive::difference(&world.content, &[], &first.kept.indexes).unwrap();
+    let all = derive::difference(&world.content, &[], &first.kept.indexes).expect("it holds");
     assert_eq!(words(&all.come), set(&["hello 1.0-2 ", "gone 2 "]));
-    let difference = derive::difference(&world.content, &first.kept.indexes, &second.kept.indexes).unwrap();
+    let difference =
+        derive::difference(&world.content, &first.kept.indexes, &second.kept.indexes).expect("it holds");
     assert_eq!(words(&difference.come), set(&["hello 1.0-3 ", "hello 1.0-2 +b1"]));
     assert_eq!(words(&difference.gone), set(&["hello 1.0-2 ", "gone 2 "]));
-    let nothing = derive::difference(&world.content, &second.kept.indexes, &second.kept.indexes).unwrap();
+    let nothing =
+        derive::difference(&world.content, &second.kept.indexes, &second.kept.indexes).expect("it holds");
     assert_eq!(nothing, derive::Difference::default());
 }
 
@@ -298,7 +302,7 @@ fn a_fleet_kept_current_with_real_sources_is_one_rebuilt_from_its_rows() {
         prop_assert_eq!(found(&fleet), found(&anew));
         Ok(())
     });
-    run.unwrap();
+    run.expect("the property holds");
 }
 
 fn tell(

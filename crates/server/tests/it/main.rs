@@ -1,5 +1,7 @@
 //! The server as its callers meet it: agents over envelopes and sockets, people and programs over HTTP.
 
+mod assess;
+mod catalog;
 mod check_in;
 mod documents;
 mod enrolment;

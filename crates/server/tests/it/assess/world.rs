@@ -41,18 +41,18 @@ pub struct Published {
 
 impl World {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("the world can be made");
         Self {
-            content: Store::open(&folder.path().join("content")).unwrap(),
+            content: Store::open(&folder.path().join("content")).expect("the world can be made"),
             key: SigningKey::ed25519("World <world@archive.example>"),
-            now: "2026-03-01T12:00:00Z".parse().unwrap(),
+            now: "2026-03-01T12:00:00Z".parse().expect("the world can be made"),
             folder,
         }
     }
 
     /// Publishes a suite with these packages and syncs it.
     pub fn publish(&self, suite: &str, key: &SigningKey, packages: &[Package]) -> Published {
-        let served = tempfile::tempdir_in(self.folder.path()).unwrap();
+        let served = tempfile::tempdir_in(self.folder.path()).expect("the world can be made");
         Archive::new(suite)
             .origin("World")
             .arch("amd64")
@@ -60,9 +60,9 @@ impl World {
             .sign(key)
             .packages(packages.iter().cloned())
             .write_to(served.path())
-            .unwrap();
-        let server = Server::start(served.path()).unwrap();
-        let keyring = Keyring::parse(&key.certificate()).unwrap();
+            .expect("the world can be made");
+        let server = Server::start(served.path()).expect("the world can be made");
+        let keyring = Keyring::parse(&key.certificate()).expect("the world can be made");
         let keys = keyring.fingerprints();
         let wanted = Wanted {
             places: vec![Place {
@@ -76,12 +76,12 @@ impl World {
             carried: None,
         };
         let fetched = fetch(&self.content, &wanted, self.now);
-        let News::InTime(snapshot) = fetched.outcome.unwrap() else {
+        let News::InTime(snapshot) = fetched.outcome.expect("the world can be made") else {
             panic!("what is published is in time");
         };
         Published {
             suite: suite.to_owned(),
-            identity: SourceIdentity::of((&**snapshot.release.facts()).into()).unwrap(),
+            identity: SourceIdentity::of((&**snapshot.release.facts()).into()).expect("the world can be made"),
             kept: Kept {
                 release_digest: snapshot.release_digest,
                 signature_digest: snapshot.signature_digest,
@@ -176,7 +176,7 @@ impl World {
         let needed = fleet.needs(&row);
         let kept = needed
             .inventory
-            .map(|digest| fleet.learn_inventory(digest, &inventory).unwrap());
+            .map(|digest| fleet.learn_inventory(digest, &inventory).expect("the world can be made"));
         if let Some(digest) = needed.channel_config {
             fleet.learn_config(digest, config.clone(), Reading::Whole);
         }
