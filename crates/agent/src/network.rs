@@ -8,6 +8,7 @@ mod look;
 pub use bell::Bell;
 pub use edge::boot_clock;
 
+use crate::documents::carry::Carried;
 use crate::executor::spool::Outbox;
 use crate::journal::{self, Journal, JournalError};
 use crate::service::Places;
@@ -125,6 +126,8 @@ struct Round {
     session: Session,
     transport: Option<Transport>,
     rung: Option<std::time::Instant>,
+    /// Index files that the server asked this host to carry.
+    carried: Vec<Carried>,
 }
 
 impl Round {
@@ -136,6 +139,7 @@ impl Round {
             session: Session::new(memory),
             transport: None,
             rung: None,
+            carried: Vec::new(),
         })
     }
 
@@ -153,7 +157,9 @@ impl Round {
             }
             self.rung = Some(edge::now());
         }
-        let look = look::now(&network.places, self.session.memory());
+        self.carried = look::carried(self.session.carry());
+        let mut look = look::now(&network.places, self.session.memory());
+        look.carried = self.carried.iter().map(|carried| carried.file.clone()).collect();
         self.happen(Event::Wake(look), network)
     }
 
@@ -176,7 +182,7 @@ impl Round {
                         hold_seconds,
                     } => events.push_back(self.exchange(network, &to, &envelope, hold_seconds)),
                     Effect::Upload(wanted) => {
-                        let shelf = look::Shelves::open(&network.places);
+                        let shelf = look::Shelves::open(&network.places, &self.carried);
                         events.push_back(Event::Ready(upload::collect(wanted, &shelf)));
                     }
                     Effect::Sleep(delay) => pause = Pause::Sleep(delay),

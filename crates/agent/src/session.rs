@@ -24,7 +24,7 @@ use protocol::address::ServerAddress;
 use protocol::card::Trust;
 use protocol::envelope::Header;
 use protocol::message::Kind;
-use protocol::message::check_in::Wanted;
+use protocol::message::check_in::{CarriedSource, Wanted};
 use protocol::message::documents::Part;
 use protocol::token::EnrolmentToken;
 use std::time::Duration;
@@ -68,6 +68,8 @@ struct Underway {
     next_round: Option<Timestamp>,
     /// How long the server lets the next check-in be held, in seconds.
     hold_seconds: u32,
+    /// Sources whose index files the server asked for.
+    carry: Vec<CarriedSource>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -204,6 +206,11 @@ impl Session {
     /// When the next round begins, by the agent's time.
     pub fn next_round(&self) -> Option<Timestamp> {
         self.now.next_round
+    }
+
+    /// Sources whose index files the next check-in should name, because only this host reaches them.
+    pub fn carry(&self) -> &[CarriedSource] {
+        &self.now.carry
     }
 
     /// What the request that is out asks for.

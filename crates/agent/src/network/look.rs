@@ -1,7 +1,9 @@
 //! How the host looks, as far as every user may see it, and what the executor left in the outbox.
 
 use super::edge;
+use crate::documents::carry::{self, Carried};
 use crate::executor::spool::Outbox;
+use crate::host::ReadOptions;
 use crate::service::Places;
 use crate::session::upload::Shelf;
 use crate::session::{Look, Memory};
@@ -11,7 +13,7 @@ use domain::digest::Sha256Digest;
 use domain::identity::BootId;
 use domain::identity::time::BootClock;
 use protocol::document::DocumentKind;
-use protocol::message::check_in::{DocumentName, Measures};
+use protocol::message::check_in::{CarriedSource, DocumentName, Measures};
 use std::path::Path;
 
 /// The longest name of a host that is told, in characters.
@@ -96,20 +98,32 @@ fn hex_16(text: &str) -> Option<[u8; 16]> {
     number.map(u128::to_be_bytes)
 }
 
-/// Where documents are read from when the server wants them.
-pub(super) struct Shelves {
-    outbox: Option<Outbox>,
+/// The index files of these sources, as the host's own apt fetched them; none if nothing is asked for.
+pub(super) fn carried(sources: &[CarriedSource]) -> Vec<Carried> {
+    if sources.is_empty() {
+        return Vec::new();
+    }
+    let host = crate::host::read(Path::new("/"), ReadOptions::default());
+    host.map(|host| carry::carried(&host, sources))
+        .unwrap_or_default()
 }
 
-impl Shelves {
-    pub(super) fn open(places: &Places) -> Self {
+/// Where documents are read from when the server wants them.
+pub(super) struct Shelves<'a> {
+    outbox: Option<Outbox>,
+    carried: &'a [Carried],
+}
+
+impl<'a> Shelves<'a> {
+    pub(super) fn open(places: &Places, carried: &'a [Carried]) -> Self {
         Self {
             outbox: Outbox::open(places).ok(),
+            carried,
         }
     }
 }
 
-impl Shelf for Shelves {
+impl Shelf for Shelves<'_> {
     fn read(
         &self,
         kind: DocumentKind,
@@ -117,6 +131,15 @@ impl Shelf for Shelves {
         offset: u64,
         limit: usize,
     ) -> Option<(Vec<u8>, u64)> {
-        self.outbox.as_ref()?.read(kind, digest, offset, limit)
+        if kind != DocumentKind::IndexFile {
+            return self.outbox.as_ref()?.read(kind, digest, offset, limit);
+        }
+        let own = self
+            .carried
+            .iter()
+            .find(|carried| carried.file.digest == digest)?;
+        let tree = Tree::open(Path::new("/")).ok()?;
+        let piece = carry::piece(&tree, own, offset, limit).ok()?;
+        Some((piece, own.file.size_bytes))
     }
 }

@@ -179,6 +179,7 @@ impl Session {
         self.now.failures = 0;
         self.now.clock = ClockTaken::No;
         self.now.hold_seconds = answer.hold_seconds;
+        self.now.carry = answer.carry;
         self.memory.check_in_seconds = check_in_seconds(answer.next_check_in_seconds);
         self.memory.last_check_in = Some(self.time(moment).as_microsecond());
         self.memory.next_check_in = None;
