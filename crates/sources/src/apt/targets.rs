@@ -141,10 +141,7 @@ pub fn unlisted(
     let why = |target: &Target| {
         let known_architectures = &release.architectures;
         let is_flat = target.architecture.is_empty();
-        if !is_flat
-            && !is_seen(&target.component)
-            && !has_component(release, &target.component)
-        {
+        if !is_flat && !is_seen(&target.component) && !has_component(release, &target.component) {
             WhyUnlisted::NoSuchComponent
         } else if is_flat || known_architectures.is_empty() {
             WhyUnlisted::NotProvided
