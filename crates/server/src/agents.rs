@@ -2,6 +2,7 @@
 //! envelope and gives the bytes of the answer. Rules of identity are in `domain::identity`, bytes in `protocol`.
 
 mod card;
+mod carry;
 mod check_in;
 mod documents;
 mod enrol;

@@ -2,7 +2,7 @@
 
 use super::refusal::Refusal;
 use super::registry::{AgentHost, Entry, Named, Sign, Step, mode_of};
-use super::{Begun, Peer, documents, renew, seal, version};
+use super::{Begun, Peer, carry, documents, renew, seal, version};
 use crate::clock::draw_below;
 use crate::context::{Context, Held};
 use jiff::{SignedDuration, Timestamp};
@@ -48,7 +48,11 @@ impl HeldCheckIn {
             Ok(wanted) => wanted,
             Err(refusal) => return super::refuse(context, &self.request, refusal, None),
         };
-        let answer = checked_in(context, self.link, self.card, wanted);
+        let mut answer = checked_in(context, self.link, self.card, wanted);
+        match context.agents.to_carry.of(context, self.entry.host()).await {
+            Ok(asked) => answer.carry.clone_from(&asked),
+            Err(refusal) => return super::refuse(context, &self.request, refusal, None),
+        }
         seal(context, &self.request, &answer)
     }
 
@@ -89,6 +93,8 @@ pub(super) async fn answer(
         false => documents::take_over_known(context, host, &differing).await?,
     };
     host.set_named(lacking.clone());
+    let asked = context.agents.to_carry.of(context, host).await?;
+    carry::heard(context, host, &message.carried, &asked).await?;
     let wanted = wanted_now(context, host, lacking).await?;
     let link = context.authority.link_key().issue(host.id(), count);
     let card = context.agents.card().digest;
@@ -102,7 +108,8 @@ pub(super) async fn answer(
             card,
         })),
         _ => {
-            let answer = checked_in(context, link, message.card, wanted);
+            let mut answer = checked_in(context, link, message.card, wanted);
+            answer.carry.clone_from(&asked);
             Ok(Begun::Answered(seal(context, &opened.header(), &answer)))
         }
     }
@@ -181,6 +188,7 @@ async fn wanted_now(
         .collect();
     let keys = documents::missing_key_files(context, host).await?;
     wanted.extend(keys.into_iter().map(documents::wanted_key_file));
+    wanted.extend(carry::lacking(context, host));
     wanted.truncate(protocol::limits::DOCUMENTS_PER_MESSAGE);
     Ok(wanted)
 }

@@ -6,7 +6,7 @@ mod read;
 use super::check_in::check_link;
 use super::refusal::Refusal;
 use super::registry::{AgentHost, Entry, Named};
-use super::{Begun, seal};
+use super::{Begun, carry, seal};
 use crate::context::{Context, Work};
 use domain::digest::Sha256Digest;
 use jiff::Timestamp;
@@ -34,13 +34,20 @@ pub(super) async fn answer(context: &Context, entry: &Entry, opened: &Opened<'_>
     }
     check_link(context, host, &message.link)?;
     if !host.is_last_link(message.link.count) {
-        return Err(Refusal::of(RefusalKind::Superseded));
+        return Err(Refusal::check_in_first());
     }
     let (mut taken, mut refused, mut digests) = (Vec::new(), Vec::new(), Vec::new());
     for (part, bytes) in message.documents.iter().zip(bytes) {
         // Taken before, and the answer was lost.
         if host.current(part.kind) == Some(part.digest) {
             digests.push(part.digest);
+            continue;
+        }
+        if part.kind == DocumentKind::IndexFile {
+            match carry::take_piece(context, host, part, bytes) {
+                Ok(is_whole) => digests.extend(is_whole.then_some(part.digest)),
+                Err(unfit) => refused.push(unfit.refused(part.digest)),
+            }
             continue;
         }
         match judge(context, host, part, bytes).await? {
@@ -52,6 +59,8 @@ pub(super) async fn answer(context: &Context, entry: &Entry, opened: &Opened<'_>
     store_all(context, host, taken).await?;
     let missing = missing_key_files(context, host).await?;
     let mut wanted: Vec<Wanted> = missing.into_iter().map(wanted_key_file).collect();
+    carry::hand_over(context, host).await?;
+    wanted.extend(carry::lacking(context, host));
     wanted.truncate(protocol::limits::DOCUMENTS_PER_MESSAGE);
     let answer = DocumentsTaken {
         taken: digests,

@@ -8,6 +8,7 @@ pub(super) use load::{Lookup, RevokedBecause, refresh as refresh_host};
 pub(super) use memory::{AgentHost, Entry, Named, Sign, Step, Unwritten, chain_row, mode_of, read_chain};
 
 use super::card::{self, Card};
+use super::carry::ToCarry;
 use super::refusal::Refusal;
 use crate::authority::Authority;
 use crate::context::Context;
@@ -35,6 +36,7 @@ pub struct Agents {
     /// Hosts with something to write.
     dirty: Mutex<Vec<Arc<AgentHost>>>,
     card: RwLock<Arc<Card>>,
+    pub(super) to_carry: ToCarry,
     /// The highest order number that an agent reported and the database holds.
     pub(super) highest_order: AtomicU64,
 }
@@ -53,6 +55,7 @@ impl Agents {
             lookups: Semaphore::new(LOOKUPS),
             dirty: Mutex::default(),
             card: RwLock::new(Card::new(authority, &card::addresses(settings))),
+            to_carry: ToCarry::default(),
             highest_order: AtomicU64::new(0),
         })
     }

@@ -389,7 +389,7 @@ async fn documents_with_a_used_up_link_are_refused() {
     agent.checks_in(&world, &[]).await.expect("it is heard");
     agent.link = stale;
     let refused: Result<DocumentsTaken, Refused> = agent.hands_over(&world, &[]).await;
-    assert_eq!(kind(refused), RefusalKind::Superseded);
+    assert_eq!(kind(refused), RefusalKind::Busy);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use domain::identity::chain::{Bearer, Chain, Presented, Request};
 use jiff::{SignedDuration, Timestamp};
 use protocol::document::DocumentKind;
 use protocol::key::VerifyingKey;
+use protocol::message::check_in::CarriedFile;
 use protocol::message::refused::RefusalKind;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,6 +57,8 @@ struct Memory {
     current: Current,
     /// What the last check-in named and the server does not have.
     named: Vec<Named>,
+    /// Index files that the last check-in offered to carry, of sources that were asked for.
+    carried: Vec<CarriedFile>,
     /// Key files that the current channel config names and the tenant does not have; `None` before it was looked.
     missing_keys: Option<Vec<Sha256Digest>>,
     chain: Option<Chain>,
@@ -174,6 +177,7 @@ impl AgentHost {
                 site: host.site,
                 current: Current::of(host),
                 named: Vec::new(),
+                carried: Vec::new(),
                 missing_keys: None,
                 chain,
                 observed: Observed {
@@ -289,6 +293,16 @@ impl AgentHost {
     /// What the last check-in named and the server lacks.
     pub(in super::super) fn set_named(&self, named: Vec<Named>) {
         self.memory().named = named;
+    }
+
+    /// Index files that the last check-in offered to carry.
+    pub(in super::super) fn carried(&self) -> Vec<CarriedFile> {
+        self.memory().carried.clone()
+    }
+
+    /// Notes them.
+    pub(in super::super) fn set_carried(&self, carried: Vec<CarriedFile>) {
+        self.memory().carried = carried;
     }
 
     /// Whether the last check-in named this document, and how.
