@@ -2,6 +2,7 @@
 
 mod assess;
 mod catalog;
+mod carry;
 mod check_in;
 mod documents;
 mod enrolment;
