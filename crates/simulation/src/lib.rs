@@ -9,4 +9,4 @@ pub mod promise;
 pub mod run;
 pub mod site;
 
-pub use run::{Report, simulate};
+pub use run::{Copying, Report, simulate};

@@ -1,12 +1,13 @@
-//! `simulation`: runs many seeds, or one again, and says what was broken.
+//! `simulation`: runs many seeds, or one again, and says what was broken; or measures a server under load.
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use simulation::run::START_SECONDS;
+use simulation::run::{START_SECONDS, tell};
 use simulation::site::Template;
-use simulation::{Report, simulate};
+use simulation::{Copying, Report, load, simulate};
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 /// Runs the seeded simulation of server and agents.
 #[derive(Debug, Parser)]
@@ -20,10 +21,34 @@ struct Arguments {
     /// Threads that run seeds, each its own.
     #[arg(long, default_value_t = 2)]
     threads: u64,
+    /// Run this seed alone, and tell what happened.
+    #[arg(long)]
+    tell: Option<u64>,
+    #[command(subcommand)]
+    instead: Option<Instead>,
+}
+
+/// What to do instead of running seeds.
+#[derive(Debug, clap::Subcommand)]
+enum Instead {
+    /// Measures a server under load; prints a line of JSON for each figure.
+    Load(load::Options),
+    /// Runs the server that is put under load.
+    Serve {
+        /// Its data folder.
+        #[arg(long)]
+        data: PathBuf,
+    },
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(instead) = arguments.instead {
+        return under_load(instead);
+    }
+    if let Some(seed) = arguments.tell {
+        return tell_one(seed);
+    }
     let threads: Vec<_> = (0..arguments.threads.max(1))
         .map(|number| {
             let step = arguments.threads.max(1);
@@ -56,6 +81,38 @@ fn main() -> Result<()> {
     if !total.broken.is_empty() {
         bail!("{} seeds broke a promise", total.broken.len());
     }
+    Ok(())
+}
+
+fn under_load(what: Instead) -> Result<()> {
+    // Both share the machine: neither takes more threads than it has processors.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match what {
+            Instead::Serve { data } => load::serve::run(&data).await,
+            Instead::Load(options) => {
+                for figure in load::measure(&options).await? {
+                    writeln!(std::io::stdout(), "{}", figure.to_line())?;
+                }
+                Ok(())
+            }
+        }
+    })
+}
+
+fn tell_one(seed: u64) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (ended, story) = runtime.block_on(async {
+        let template = Template::new(jiff::Timestamp::from_second(START_SECONDS)?).await?;
+        anyhow::Ok(tell(&template, seed, Copying::Happens).await)
+    })?;
+    let mut out = std::io::stdout().lock();
+    for line in story {
+        writeln!(out, "{line}")?;
+    }
+    writeln!(out, "{:?}", ended?)?;
     Ok(())
 }
 
@@ -101,7 +158,7 @@ fn run(first: u64, end: u64, step: u64) -> Result<Total> {
         let mut total = Total::default();
         let mut seed = first;
         while seed < end {
-            match simulate(&template, seed).await {
+            match simulate(&template, seed, Copying::Happens).await {
                 Ok(report) => total.count(report),
                 Err(error) => {
                     total.seeds += 1;

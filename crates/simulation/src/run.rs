@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use server::agents::HeldCheckIn;
 use server::clock::Clock as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// When all runs begin, in seconds since 1970 UTC.
 pub const START_SECONDS: i64 = 1_790_000_000;
@@ -24,6 +24,9 @@ pub const START_SECONDS: i64 = 1_790_000_000;
 const BAD_MINUTES: std::ops::Range<i64> = 30..120;
 /// How long things may take to come right, in hours.
 const CALM_HOURS: i64 = 30;
+
+/// Lines that are kept of what happened.
+const STORY_LINES: usize = 400;
 
 /// What a run was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,11 +47,29 @@ pub struct Report {
 ///
 /// # Errors
 /// [`Broken`], in the chain of the error, if a promise was broken; others if the simulation itself fails.
-pub async fn simulate(template: &Template, seed: u64) -> Result<Report> {
-    let mut world = World::new(template, seed).await?;
-    world.bad_weather().await?;
-    world.calm().await?;
-    Ok(world.report)
+pub async fn simulate(template: &Template, seed: u64, copying: Copying) -> Result<Report> {
+    tell(template, seed, copying).await.0
+}
+
+/// Runs a seed, and gives what happened last, a line each.
+pub async fn tell(template: &Template, seed: u64, copying: Copying) -> (Result<Report>, Vec<String>) {
+    let mut world = match World::new(template, seed).await {
+        Ok(world) => world,
+        Err(error) => return (Err(error), Vec::new()),
+    };
+    world.copying = copying;
+    let ended = world.run().await;
+    let report = std::mem::take(&mut world.report);
+    (ended.map(|()| report), world.story.into())
+}
+
+/// Whether somebody copies disks of enrolled hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copying {
+    /// Now and then.
+    Happens,
+    /// Never.
+    Never,
 }
 
 /// What the weather is like.
@@ -76,6 +97,8 @@ struct World {
     overheard: Vec<Vec<u8>>,
     backups: Vec<(u64, Promises)>,
     may_restore: bool,
+    copying: Copying,
+    story: VecDeque<String>,
     report: Report,
 }
 
@@ -98,6 +121,8 @@ impl World {
             overheard: Vec::new(),
             backups: Vec::new(),
             may_restore: chance.gen_ratio(1, 2),
+            copying: Copying::Happens,
+            story: VecDeque::new(),
             report: Report::default(),
             chance,
         };
@@ -118,6 +143,11 @@ impl World {
             .queue
             .after(now, SignedDuration::from_mins(5), Event::Administrator);
         Ok(world)
+    }
+
+    async fn run(&mut self) -> Result<()> {
+        self.bad_weather().await?;
+        self.calm().await
     }
 
     async fn bad_weather(&mut self) -> Result<()> {
@@ -247,7 +277,11 @@ impl World {
                     let span = SignedDuration::try_from(span).context("a sleep")?;
                     self.queue.after(self.now, span, Event::Wake { place, process });
                 }
-                Effect::Save | Effect::Reconnect | Effect::Rest | Effect::Say(_) => {}
+                Effect::Say(sentence) => {
+                    let line = format!("{} says: {sentence}", self.computers[place].name);
+                    self.line(line);
+                }
+                Effect::Save | Effect::Reconnect | Effect::Rest => {}
             }
         }
         Ok(())
@@ -258,8 +292,8 @@ impl World {
         self.report.events += 1;
         let (kind, place) = match event {
             Event::Wake { place, .. } => (1, *place),
-            Event::Request { from, bytes, .. } => (2 + bytes.len() as u64 * 16, *from),
-            Event::Answer { to, bytes, .. } => (3 + bytes.len() as u64 * 16, *to),
+            Event::Request { from, .. } => (2, *from),
+            Event::Answer { to, .. } => (3, *to),
             Event::TimeOut { to, .. } => (4, *to),
             Event::HeldEnds(number) => (5 + number * 16, 0),
             Event::Flush => (6, 0),
@@ -275,7 +309,17 @@ impl World {
         }
     }
 
-    fn count(&mut self, what: &'static str) {
+    /// Adds a line to the story.
+    fn line(&mut self, line: String) {
+        if self.story.len() == STORY_LINES {
+            self.story.pop_front();
+        }
+        let seconds = self.now.as_second() - START_SECONDS;
+        self.story.push_back(format!("{seconds:>6} s  {line}"));
+    }
+
+    fn count(&mut self, what: &'static str, of: &str) {
+        self.line(format!("{what} {of}"));
         *self.report.mishaps.entry(what).or_default() += 1;
     }
 

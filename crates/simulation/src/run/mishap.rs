@@ -1,6 +1,6 @@
 //! What goes wrong, and what people do without asking.
 
-use super::{Weather, World};
+use super::{Copying, Weather, World};
 use crate::computer::{Computer, Link};
 use crate::event::Event;
 use anyhow::Result;
@@ -21,28 +21,28 @@ impl World {
         let place = self.chance.gen_range(0..self.computers.len());
         match self.chance.gen_range(0..100) {
             0..=29 => {
-                self.count("packages changed");
+                self.count("packages changed", &self.computers[place].name.clone());
                 self.computers[place].install(&mut self.chance);
             }
             30..=39 => {
-                self.count("agent crashed");
+                self.count("agent crashed", &self.computers[place].name.clone());
                 self.computers[place].start_process();
                 self.wake(place).await?;
             }
             40..=48 => self.restart(place).await?,
             49..=56 => self.cut(place),
             57..=61 => {
-                self.count("date set wrong");
+                self.count("date set wrong", &self.computers[place].name.clone());
                 let off = self.year_or_hours();
                 self.computers[place].step_date(off);
             }
             62..=69 => {
-                self.count("server crashed");
+                self.count("server crashed", "");
                 self.server_crash().await?;
             }
             70..=74 => self.step_server_clock(),
             75..=79 => {
-                self.count("cache wiped");
+                self.count("cache wiped", "");
                 server::agents::wipe(self.site.context()).await?;
             }
             80..=83 => self.back_up().await?,
@@ -51,7 +51,7 @@ impl World {
             92..=93 => self.reimage(place).await?,
             94..=95 => self.retire(place).await?,
             _ => {
-                self.count("weather changed");
+                self.count("weather changed", "");
                 self.loss = self.chance.gen_range(0..300);
             }
         }
@@ -62,17 +62,17 @@ impl World {
 
     async fn restart(&mut self, place: usize) -> Result<()> {
         let computer = &mut self.computers[place];
-        if computer.hardware.is_none() && self.promises.is_copied(&computer.name) {
-            // Nothing would tell it from its copy: no server can know.
+        if computer.hardware.is_none() {
+            // Should it be copied, only its boot tells it from the copy.
             return Ok(());
         }
         computer.start(self.now, &mut self.chance);
-        self.count("host restarted");
+        self.count("host restarted", &self.computers[place].name.clone());
         self.wake(place).await
     }
 
     fn cut(&mut self, place: usize) {
-        self.count("link cut");
+        self.count("link cut", &self.computers[place].name.clone());
         self.computers[place].link = Link::Cut;
         let span = SignedDuration::from_secs(self.chance.gen_range(30..1_800));
         self.queue.after(self.now, span, Event::LinkBack(place));
@@ -97,7 +97,7 @@ impl World {
         if self.server_is_off() != SignedDuration::ZERO {
             return;
         }
-        self.count("server's clock stepped");
+        self.count("server's clock stepped", "");
         let off = self.year_or_hours();
         self.site.clock.step_to(self.now + off);
         let span = SignedDuration::from_secs(self.chance.gen_range(60..2_400));
@@ -108,7 +108,7 @@ impl World {
         if !self.may_restore {
             return Ok(());
         }
-        self.count("backed up");
+        self.count("backed up", "");
         self.held.clear();
         let number = self.site.back_up().await?;
         self.backups.push((number, self.promises.clone()));
@@ -119,7 +119,7 @@ impl World {
         let Some((number, promises)) = self.backups.last().cloned() else {
             return Ok(());
         };
-        self.count("restored");
+        self.count("restored", "");
         self.held.clear();
         self.site.restore(number).await?;
         self.promises.restored(promises);
@@ -131,7 +131,7 @@ impl World {
         let original_name = original.name.clone();
         let is_known = original.is_served() && !self.promises.is_given_up(&original.name);
         let can_be_told = original.hardware.is_some() || !self.may_restore;
-        if self.computers.len() >= COMPUTERS || !is_known || !can_be_told {
+        if self.copying == Copying::Never || self.computers.len() >= COMPUTERS || !is_known || !can_be_told {
             return Ok(());
         }
         let Some(host) = original.journal.host() else {
@@ -140,7 +140,7 @@ impl World {
         let name = format!("copy-{}-of-{}", self.computers.len(), original.name);
         let hardware = original.hardware.map(|_| self.chance.r#gen());
         let copy: Computer = original.copied(name, hardware, self.now, &mut self.chance);
-        self.count("host copied");
+        self.count("host copied", &original_name);
         self.promises.copied(&original_name, host, &copy.name);
         self.computers.push(copy);
         self.wake(self.computers.len() - 1).await
@@ -150,7 +150,7 @@ impl World {
         if self.promises.is_copied(&self.computers[place].name) {
             return Ok(());
         }
-        self.count("host reimaged");
+        self.count("host reimaged", &self.computers[place].name.clone());
         let old = self.computers[place].journal.host();
         self.computers[place].reimage(self.now, &mut self.chance);
         self.promises.given_up(&self.computers[place].name);
@@ -166,7 +166,7 @@ impl World {
             return Ok(());
         }
         let (name, host) = (computer.name.clone(), computer.journal.host());
-        self.count("host retired");
+        self.count("host retired", &name);
         self.promises.given_up(&name);
         match host {
             Some(host) => self.retire_host(host).await,

@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use protocol::envelope::Unopened;
 use protocol::message::Kind;
 use protocol::message::documents::DocumentsTaken;
+use protocol::message::refused::Refused;
 use rand::Rng;
 use server::agents::Begun;
 
@@ -111,10 +112,18 @@ impl World {
         let Some(opened) = opened else {
             return self.broken(Broken::Unsigned);
         };
+        let line = match opened.header().kind {
+            Kind::REFUSED => format!("{:?}", opened.message::<Refused>()?.kind),
+            kind => format!("{:#06x}", kind.0),
+        };
         if opened.header().kind == Kind::DOCUMENTS_TAKEN {
             let taken: DocumentsTaken = opened.message()?;
             self.promises.acknowledged(&taken.taken);
         }
+        self.line(format!(
+            "server to {} on {connection}: {line}",
+            self.computers[to].name
+        ));
         self.overheard.push(bytes.clone());
         if self.overheard.len() > OVERHEARD {
             self.overheard.remove(0);
@@ -152,7 +161,8 @@ impl World {
             return self.overheard[place].clone();
         }
         let mut turned = right.to_vec();
-        let at = self.chance.gen_range(0..turned.len());
+        // As much chance whatever the length: it differs a little with the server's keys.
+        let at = self.chance.r#gen::<u32>() as usize % turned.len();
         turned[at] ^= 1 << self.chance.gen_range(0..8);
         turned
     }
