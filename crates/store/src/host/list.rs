@@ -132,21 +132,33 @@ fn many(
     wanted: u32,
 ) -> Result<Vec<Key>, Error> {
     let mut keys = Vec::new();
-    let query = Query::of(scope, filter, after);
-    let order = query.order;
-    let (sql, values) = query.select("h.name, h.id, h.host_no", order);
-    view.each(sql, values, |row| {
-        if numbers.contains(row.get(2)?) {
-            keys.push(read_key(row)?);
+    let mut after = after.cloned();
+    loop {
+        // In pieces: PostgreSQL sends all that it was asked for, even to somebody who has enough.
+        let query = Query::of(scope, filter, after.as_ref());
+        let order = format!("{} LIMIT {PIECE}", query.order);
+        let (sql, values) = query.select("h.name, h.id, h.host_no", &order);
+        let piece = view.list(sql, values, |row| Ok((read_key(row)?, row.get::<u32>(2)?)))?;
+        let is_last = piece.len() < PIECE;
+        after = piece.last().map(|((name, id), _)| ByName {
+            name: name.clone(),
+            id: *id,
+        });
+        keys.extend(
+            piece
+                .into_iter()
+                .filter(|(_, number)| numbers.contains(*number))
+                .map(|(key, _)| key),
+        );
+        if is_last || keys.len() >= wanted as usize {
+            keys.truncate(wanted as usize);
+            return Ok(keys);
         }
-        Ok(if keys.len() < wanted as usize {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        })
-    })?;
-    Ok(keys)
+    }
 }
+
+/// Keys that are read at a time where most of them may be passed over.
+const PIECE: usize = 2_000;
 
 /// How many hosts the filter lets through.
 ///
