@@ -15,6 +15,7 @@ use host::{End, Host, Way};
 use jiff::Timestamp;
 use protocol::document::inventory::InventoryDocument;
 use protocol::document::{Document, DocumentKind};
+use protocol::message::check_in::CarriedSource;
 use protocol::message::documents::Form;
 use protocol::message::enrol::Standing;
 use server::Server;
@@ -349,4 +350,19 @@ fn an_enrolled_host_refuses_another_server() {
     );
     host.wake(&mut server);
     assert_eq!((id(&host), other.hosts.len()), (own, 0));
+}
+
+#[test]
+fn what_the_server_wants_carried_is_known_for_the_next_check_in_and_no_longer() {
+    let (mut server, mut host) = enrolled();
+    assert_eq!(host.session.carry(), []);
+    server.carry = vec![CarriedSource {
+        uri: "http://archive.example/own".to_owned(),
+        suite: "stable".to_owned(),
+    }];
+    host.wake(&mut server);
+    assert_eq!(host.session.carry(), server.carry);
+    server.carry.clear();
+    host.wake(&mut server);
+    assert_eq!(host.session.carry(), []);
 }

@@ -14,7 +14,7 @@ use protocol::envelope::{Body, Envelope, Opened, Unopened};
 use protocol::key::{SigningKey, VerifyingKey};
 use protocol::limits::CLOCK_SKEW_SECONDS;
 use protocol::link::{Link, LinkKey};
-use protocol::message::check_in::{CardBytes, CheckIn, CheckedIn, Wanted};
+use protocol::message::check_in::{CardBytes, CarriedSource, CheckIn, CheckedIn, Wanted};
 use protocol::message::documents::{Documents, DocumentsTaken, Form, RefusedDocument, WhyRefused};
 use protocol::message::enrol::{Credential, Enrol, Enrolled, Standing, copy_claim, introducing};
 use protocol::message::refused::{RefusalKind, Refused};
@@ -57,6 +57,7 @@ pub struct Server {
     /// The card that is given out, if it is not the one that answers hang from.
     pub announce: Option<ServerCard>,
     pub hold_seconds: u32,
+    pub carry: Vec<CarriedSource>,
     links: LinkKey,
 }
 
@@ -99,6 +100,7 @@ impl Server {
             refuse_always: None,
             announce: None,
             hold_seconds: 0,
+            carry: Vec::new(),
             links: LinkKey::new(&[3; 32]),
         }
     }
@@ -311,7 +313,7 @@ impl Server {
             next_check_in_seconds: 300,
             hold_seconds: self.hold_seconds,
             card: (!is_card_known).then(|| CardBytes(card.to_bytes())),
-            carry: Vec::new(),
+            carry: self.carry.clone(),
         };
         Ok((Kind::CHECKED_IN, answer.to_body()))
     }
