@@ -1,0 +1,3 @@
+//! What the simulation shows, in continuous integration.
+
+mod seeds;
