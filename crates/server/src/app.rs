@@ -1,5 +1,6 @@
 //! What people and programs can do, one file a noun; called by the HTTP handlers and by the command line.
 
+pub mod agent_package;
 pub mod audit;
 pub mod caller;
 pub mod change;
@@ -18,6 +19,7 @@ pub mod shape;
 pub mod site;
 pub mod slow_down;
 pub mod source;
+pub mod source_decision;
 pub mod tenant;
 pub mod text;
 pub mod token;

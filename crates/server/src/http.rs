@@ -11,11 +11,12 @@ pub mod listen;
 pub mod openapi;
 pub mod page;
 pub mod problem;
+pub mod public;
 
 use crate::app::password::Cost;
 use crate::context::Context;
 
 /// Every route but the one of agents.
 pub fn router(context: &Context) -> axum::Router {
-    admin::router(admin::Api::new(context, Cost::Full))
+    admin::router(admin::Api::new(context, Cost::Full)).merge(public::routes(context))
 }

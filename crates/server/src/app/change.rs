@@ -198,6 +198,7 @@ where
     let room = ctx.clone();
     let made = ctx.db.attempt(move |tx| {
         let oldest = stamp.now.checked_sub(REMEMBERED_FOR).unwrap_or(Timestamp::MIN);
+        idempotency_key::forget_before(tx, &Whole::server(), oldest)?;
         if let Some(answer) = idempotency_key::find(tx, &Whole::server(), &request)? {
             return repeat(&room, answer, digest);
         }
@@ -214,7 +215,6 @@ where
             status: made.status,
             body: pack(&room, keep, &made),
         };
-        idempotency_key::forget_before(tx, &Whole::server(), oldest)?;
         match idempotency_key::keep(tx, &Whole::server(), &request, &answer, stamp.now)? {
             None => Ok(made),
             // Another was faster, in a transaction beside this one: this one ends without a trace.

@@ -128,7 +128,7 @@ pub const TABLE: &[(Noun, Level, &[Verb])] = &[
     ),
     (
         Noun::Role,
-        Level::Server,
+        Level::Tenant,
         &[Verb::Read, Verb::Create, Verb::Change, Verb::Remove],
     ),
     (
@@ -138,7 +138,7 @@ pub const TABLE: &[(Noun, Level, &[Verb])] = &[
     ),
     (
         Noun::Source,
-        Level::Server,
+        Level::Tenant,
         &[
             Verb::Read,
             Verb::Create,
@@ -148,7 +148,7 @@ pub const TABLE: &[(Noun, Level, &[Verb])] = &[
             Verb::Run,
         ],
     ),
-    (Noun::Snapshot, Level::Server, &[Verb::Read]),
+    (Noun::Snapshot, Level::Tenant, &[Verb::Read]),
     (Noun::Update, Level::Tenant, &[Verb::Read]),
     (Noun::Finding, Level::Site, &[Verb::Read]),
     (Noun::Coverage, Level::Site, &[Verb::Read]),

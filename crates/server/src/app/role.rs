@@ -33,7 +33,15 @@ const BUILT_IN: [BuiltIn; 8] = [
         number: 1,
         name: "infrastructure-administrator",
         has: |permission| {
-            let own = [Noun::Tenant, Noun::User, Noun::Role, Noun::Token, Noun::Audit];
+            let own = [
+                Noun::Source,
+                Noun::Snapshot,
+                Noun::Tenant,
+                Noun::User,
+                Noun::Role,
+                Noun::Token,
+                Noun::Audit,
+            ];
             permission.level() == Level::Server || own.contains(&permission.noun())
         },
     },

@@ -2,6 +2,7 @@
 //! a handler does stands in `app`.
 
 pub mod answer;
+pub mod catalog;
 pub mod hosts;
 pub mod input;
 pub mod people;
@@ -79,7 +80,8 @@ impl Desk {
 
 /// Every route there is.
 pub fn routes() -> Vec<Route> {
-    [session::routes(), tenants::routes(), hosts::routes(), people::routes(), records::routes()].into_iter().flatten().collect()
+    [session::routes(), tenants::routes(), hosts::routes(),
+        catalog::routes(), people::routes(), records::routes()].into_iter().flatten().collect()
 }
 
 /// The router of people and programs.

@@ -110,7 +110,7 @@ fn check_address(uri: &Uri, known: &[String]) -> Result<(), Problem> {
         return Err(Code::AddressTooLong.into());
     }
     let pairs = query_pairs(uri);
-    for (at, (name, _)) in pairs.iter().enumerate() {
+    for (at, (name, value)) in pairs.iter().enumerate() {
         let shown: String = name.chars().take(64).collect();
         if !known.contains(name) {
             let detail = match known {
@@ -123,6 +123,12 @@ fn check_address(uri: &Uri, known: &[String]) -> Result<(), Problem> {
             return Err(Problem::new(
                 Code::UnknownParameter,
                 format!("`{shown}` is given twice."),
+            ));
+        }
+        if value.contains('\0') {
+            return Err(Problem::new(
+                Code::MalformedParameter,
+                format!("`{shown}` holds a zero byte."),
             ));
         }
     }

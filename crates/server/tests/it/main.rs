@@ -1,5 +1,6 @@
 //! The server as its callers meet it: agents over envelopes and sockets, people and programs over HTTP.
 
+mod api;
 mod assess;
 mod catalog;
 mod carry;

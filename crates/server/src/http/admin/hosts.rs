@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Api;
-use super::answer::{Answer, Form, Page, json, list, made, thing};
+use super::answer::{Answer, Form, json, list, made, thing};
 use super::input::{Edit, InPath, InTenant, Limit, Nothing, Post, Query};
 use super::route::{Needs, Route};
 use super::tenants::Paging;
@@ -46,10 +46,10 @@ struct HostQuery {
 /// As of when.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct AsOf {
+pub struct AsOf {
     /// What was known at this time (RFC 3339); now, without it.
     #[param(value_type = Option<When>)]
-    as_of: Option<When>,
+    pub as_of: Option<When>,
 }
 
 /// Which documents.
@@ -84,7 +84,7 @@ fn host_routes() -> Vec<Route> {
         Route::get("list-hosts", HOSTS, read, list_hosts)
             .says("The tenant's hosts that you may see, in the order of their names.")
             .query::<HostQuery>()
-            .gives::<Page<HostView>>("200", "The hosts."),
+            .lists::<HostView>("The hosts."),
         Route::get("get-host", HOST, read, get_host)
             .says("One host.")
             .gives::<HostView>("200", "The host."),
@@ -123,7 +123,7 @@ fn host_routes() -> Vec<Route> {
         )
         .says("Which documents the host handed in, the newest first.")
         .query::<HistoryQuery>()
-        .gives::<Page<HostHistoryView>>("200", "The documents."),
+        .lists::<HostHistoryView>("The documents."),
     ]
 }
 
@@ -190,7 +190,7 @@ fn token_routes() -> Vec<Route> {
         Route::get("list-enrolment-tokens", TOKENS, read, list_tokens)
             .says("The tenant's enrolment tokens that you may see, the last made last.")
             .query::<Paging>()
-            .gives::<Page<EnrolmentTokenView>>("200", "The tokens, without their secrets."),
+            .lists::<EnrolmentTokenView>("The tokens, without their secrets."),
         Route::post(
             "create-enrolment-token",
             TOKENS,

@@ -247,11 +247,22 @@ async fn read_body(body: axum::body::Body) -> Result<Bytes, Problem> {
     }
 }
 
+/// The body of a POST that needs no key: a question, or logging in and out.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Api> for Plain<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Api) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = read_body(body).await?;
+        parse(&parts.headers, &bytes).map(Self)
+    }
+}
+
 /// Reads a JSON body; a missing one stands for `{}`.
-///
-/// # Errors
-/// `malformed-body`, `wrong-media-type`.
-pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Problem> {
     let bytes = if bytes.is_empty() {
         b"{}"
     } else {
@@ -275,5 +286,6 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// What a parser says may repeat what it was given: only the beginning of that is sent back.
 fn shorten(text: &str) -> String {
-    text.chars().take(300).collect()
+    let shown = |letter| if crate::app::text::is_steering(letter) { '\u{fffd}' } else { letter };
+    text.chars().take(300).map(shown).collect()
 }

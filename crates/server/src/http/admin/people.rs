@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
 use super::Api;
-use super::answer::{Answer, Form, Page, list, made, thing};
+use super::answer::{Answer, Form, list, made, thing};
 use super::input::{Allowed, Edit, InPath, Limit, Nothing, Post, Query};
 use super::route::{Needs, Route};
 use super::tenants::Paging;
@@ -27,10 +27,10 @@ pub fn routes() -> Vec<Route> {
             permissions,
         )
         .says("Every permission there is.")
-        .gives::<Page<PermissionView>>("200", "The permissions."),
+        .lists::<PermissionView>("The permissions."),
         Route::get("list-roles", "/api/v1/roles", Needs::LogIn, list_shared_roles)
             .says("The roles that come with the program.")
-            .gives::<Page<RoleView>>("200", "The roles."),
+            .lists::<RoleView>("The roles."),
         Route::get(
             "list-user-grants",
             "/api/v1/users/{user}/grants",
@@ -38,7 +38,7 @@ pub fn routes() -> Vec<Route> {
             grants_of,
         )
         .says("What a user was given, wherever.")
-        .gives::<Page<GrantView>>("200", "The grants."),
+        .lists::<GrantView>("The grants."),
     ];
     routes.extend(user_routes());
     routes.extend(token_routes());
@@ -84,7 +84,7 @@ fn user_routes() -> Vec<Route> {
             Route::get(list, path, needs(path, Verb::Read, Noun::User), list_users)
                 .says("The users, in the order of their names.")
                 .query::<Paging>()
-                .gives::<Page<UserView>>("200", "The users."),
+                .lists::<UserView>("The users."),
         );
         routes.push(
             Route::post(create, path, needs(path, Verb::Create, Noun::User), invite)
@@ -133,7 +133,7 @@ fn token_routes() -> Vec<Route> {
             Route::get(list, path, needs(path, Verb::Read, Noun::Token), list_tokens)
                 .says("The tokens, in the order of their names.")
                 .query::<Paging>()
-                .gives::<Page<TokenView>>("200", "The tokens, without their secrets."),
+                .lists::<TokenView>("The tokens, without their secrets."),
         );
         routes.push(
             Route::post(create, path, needs(path, Verb::Create, Noun::Token), create_token)
@@ -167,7 +167,7 @@ fn grant_routes() -> Vec<Route> {
             list_roles,
         )
         .says("The roles that can be given in the tenant: those of the program, then its own.")
-        .gives::<Page<RoleView>>("200", "The roles."),
+        .lists::<RoleView>("The roles."),
         Route::post(
             "create-tenant-role",
             ROLES,
@@ -203,7 +203,7 @@ fn grant_routes() -> Vec<Route> {
             grants,
         )
         .says("What was given to users in the tenant.")
-        .gives::<Page<GrantView>>("200", "The grants."),
+        .lists::<GrantView>("The grants."),
     ];
     for (id, path) in [
         ("create-grant", "/api/v1/grants"),

@@ -6,7 +6,7 @@ use store::audit::RecordFilter;
 use utoipa::IntoParams;
 
 use super::Api;
-use super::answer::{Answer, Form, Page, list};
+use super::answer::{Answer, Form, list};
 use super::input::{Allowed, Limit, Query};
 use super::people::place_of;
 use super::route::{Needs, Route};
@@ -49,7 +49,7 @@ pub fn routes() -> Vec<Route> {
         Route::get(id, path, needs, list_records)
             .says("Who did what, the newest first.")
             .query::<RecordQuery>()
-            .gives::<Page<RecordView>>("200", "The records.")
+            .lists::<RecordView>("The records.")
     };
     both.into_iter().map(route).collect()
 }

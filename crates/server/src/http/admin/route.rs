@@ -13,6 +13,7 @@ use utoipa::openapi::{Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::Api;
+use super::answer::Page;
 use crate::app::permission::{Noun, Permission, Verb};
 
 /// What a caller needs.
@@ -96,6 +97,7 @@ pub struct Route {
     pub(in crate::http) path: &'static str,
     pub(in crate::http) needs: Needs,
     pub(in crate::http) freshness: Freshness,
+    is_keyed: bool,
     pub(in crate::http) operation: OperationBuilder,
     pub(in crate::http) query: Vec<Parameter>,
     pub(in crate::http) schemas: Vec<(String, RefOr<Schema>)>,
@@ -103,6 +105,26 @@ pub struct Route {
 }
 
 impl Route {
+    /// Its method.
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Its path, with the names of its parts in braces.
+    pub const fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// What a caller needs.
+    pub const fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// Whether a repetition of it has to name itself by an idempotency key.
+    pub const fn is_keyed(&self) -> bool {
+        self.is_keyed
+    }
+
     fn new<H, T>(method: Method, id: &'static str, path: &'static str, needs: Needs, handler: H) -> Self
     where
         H: Handler<T, Api>,
@@ -139,6 +161,7 @@ impl Route {
             path,
             needs,
             freshness: Freshness::LogIn,
+            is_keyed: false,
             operation,
             query: Vec::new(),
             schemas: Vec::new(),
@@ -164,6 +187,7 @@ impl Route {
         handler: H,
     ) -> Self {
         let mut route = Self::new(Method::POST, id, path, needs, handler);
+        route.is_keyed = true;
         route.operation = route.operation.parameter(header(
             "Idempotency-Key",
             "1 to 128 visible ASCII characters: the same request with the same key is done once.",
@@ -258,6 +282,14 @@ impl Route {
             .build();
         self.operation = self.operation.response(status, answer);
         self
+    }
+
+    /// A page of these, as JSON or CSV.
+    #[must_use]
+    pub fn lists<T: ToSchema>(mut self, description: &'static str) -> Self {
+        T::schemas(&mut self.schemas);
+        self.schemas.push((T::name().into_owned(), T::schema()));
+        self.gives::<Page<T>>("200", description)
     }
 
     /// A good answer of another media type.

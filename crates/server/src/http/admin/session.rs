@@ -1,6 +1,5 @@
 //! Routes of logging in and out, and of what needs no log-in: health and the document of the API.
 
-use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
@@ -10,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::answer::{Answer, json};
-use super::input::{Allowed, parse};
+use super::input::{Allowed, Nothing, Plain};
 use super::route::{Needs, Route};
 use crate::app::caller::Who;
 use crate::app::log_in::{self, Gatehouse, LogIn, LoggedIn};
@@ -134,16 +133,19 @@ fn gate<'a>(api: &'a Api, peer: Option<&axum::Extension<ConnectInfo<SocketAddr>>
 
 type PeerInfo = Option<axum::Extension<ConnectInfo<SocketAddr>>>;
 
-async fn log_in(State(api): State<Api>, peer: PeerInfo, headers: HeaderMap, body: Bytes) -> Answer {
-    let wanted: LogIn = parse(&headers, &body)?;
+async fn log_in(State(api): State<Api>, peer: PeerInfo, Plain(wanted): Plain<LogIn>) -> Answer {
     Ok(json(
         StatusCode::OK,
         &log_in::log_in(&api.ctx, gate(&api, peer.as_ref()), wanted).await?,
     ))
 }
 
-async fn show_factor(State(api): State<Api>, peer: PeerInfo, headers: HeaderMap, body: Bytes) -> Answer {
-    let factor: Factor = parse(&headers, &body)?;
+async fn show_factor(
+    State(api): State<Api>,
+    peer: PeerInfo,
+    headers: HeaderMap,
+    Plain(factor): Plain<Factor>,
+) -> Answer {
     let secret = session_secret(&headers).ok_or_else(|| {
         Problem::new(
             Code::WrongState,
@@ -154,7 +156,7 @@ async fn show_factor(State(api): State<Api>, peer: PeerInfo, headers: HeaderMap,
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn log_out(State(api): State<Api>, headers: HeaderMap) -> Answer {
+async fn log_out(State(api): State<Api>, headers: HeaderMap, _: Plain<Nothing>) -> Answer {
     if let Some(secret) = session_secret(&headers) {
         log_in::log_out(&api.ctx, &secret).await?;
     }

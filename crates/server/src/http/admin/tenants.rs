@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Api;
-use super::answer::{Answer, Form, Page, list, made, thing};
+use super::answer::{Answer, Form, list, made, thing};
 use super::input::{Allowed, Edit, InPath, InTenant, Limit, Nothing, Post, Query};
 use super::route::{Needs, Route};
 use crate::app::permission::{Noun, Verb};
@@ -40,7 +40,7 @@ pub fn routes() -> Vec<Route> {
         )
         .says("The tenants that you may see, in the order of names.")
         .query::<Paging>()
-        .gives::<Page<TenantView>>("200", "The tenants."),
+        .lists::<TenantView>("The tenants."),
         Route::post(
             "create-tenant",
             TENANTS,
@@ -75,7 +75,7 @@ pub fn routes() -> Vec<Route> {
         )
         .says("The tenant's sites that you may see, in the order of names.")
         .query::<Paging>()
-        .gives::<Page<SiteView>>("200", "The sites."),
+        .lists::<SiteView>("The sites."),
         Route::post(
             "create-site",
             SITES,
