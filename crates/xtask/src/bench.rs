@@ -3,6 +3,7 @@
 
 mod fleet;
 mod index;
+mod load;
 mod measure;
 mod report;
 mod rounds;
@@ -46,12 +47,13 @@ pub struct Bench<'a> {
 /// One row or several, under the name that `--only` selects by.
 type Measurement = (&'static str, fn(&Bench<'_>) -> Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 5] = [
+const MEASUREMENTS: [Measurement; 6] = [
     ("scan", scan::rows),
     ("index", index::rows),
     ("fleet", fleet::rows),
     ("sync", sync::rows),
     ("versions", versions::rows),
+    ("load", load::rows),
 ];
 
 /// Measures, prints the table, and writes it to docs/bench.md unless only some rows were asked for. A reach that was missed

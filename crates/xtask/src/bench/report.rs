@@ -39,6 +39,8 @@ pub enum Reach {
     CpuRatio(f64),
     /// Wall time in seconds.
     Wall(f64),
+    /// How many in a second, at least, where the wall time is that of one.
+    PerSecond(f64),
     /// Peak memory in MiB.
     PeakMib(f64),
 }
@@ -51,7 +53,7 @@ impl Reach {
         match self {
             Self::WallRatio(_) => peer.map(|peer| ours.wall / peer.wall),
             Self::CpuRatio(_) => Some(ours.cpu? / peer?.cpu?),
-            Self::Wall(_) => Some(ours.wall),
+            Self::Wall(_) | Self::PerSecond(_) => Some(ours.wall),
             Self::PeakMib(_) => ours.peak_mib,
         }
     }
@@ -61,6 +63,7 @@ impl Reach {
             Self::WallRatio(limit) | Self::CpuRatio(limit) | Self::Wall(limit) | Self::PeakMib(limit) => {
                 limit
             }
+            Self::PerSecond(least) => 1.0 / least,
         }
     }
 
@@ -76,6 +79,7 @@ impl fmt::Display for Reach {
             Self::WallRatio(limit) => write!(f, "≤ {limit} × wall"),
             Self::CpuRatio(limit) => write!(f, "≤ {limit} × CPU"),
             Self::Wall(limit) => write!(f, "≤ {limit} s"),
+            Self::PerSecond(least) => write!(f, "≥ {least} per s"),
             Self::PeakMib(limit) => write!(f, "≤ {limit} MiB"),
         }
     }
