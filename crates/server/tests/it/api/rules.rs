@@ -200,6 +200,18 @@ async fn strangers_are_slowed_down_and_callers_beside_them_are_not() {
 }
 
 #[test]
+fn the_document_in_the_docs_is_that_of_the_routes() {
+    let document = openapi::document(routes())
+        .to_pretty_json()
+        .expect("it serialises");
+    let kept = include_str!("../../../../../docs/openapi.json");
+    assert!(
+        document.trim() == kept.trim(),
+        "docs/openapi.json is not current: cargo run -q -p server --example openapi > docs/openapi.json"
+    );
+}
+
+#[test]
 fn every_route_is_in_the_document_with_what_it_needs() {
     let document: Value = serde_json::to_value(openapi::document(routes())).expect("it serialises");
     let mut ids = std::collections::BTreeSet::new();
