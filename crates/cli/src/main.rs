@@ -66,7 +66,9 @@ fn server_command(command: &Command) -> anyhow::Result<ExitCode> {
             let leave = if *purge { Leave::Nothing } else { Leave::Data };
             let logins = target::login_file(&variables).ok();
             let logins = logins.and_then(|file| Some(file.parent()?.to_owned()));
-            let folders = [variables.data(data.as_deref()).ok(), variables.cache(None).ok(), logins];
+            let data = variables.data(data.as_deref()).ok();
+            let agent = data.as_deref().map(up::here::state);
+            let folders = [data, agent, variables.cache(None).ok(), logins];
             let removed = service::uninstall(leave, &folders.into_iter().flatten().collect::<Vec<_>>())?;
             match removed.is_empty() {
                 true => "Nothing of Patchyard's was here.\n".to_owned(),

@@ -199,7 +199,8 @@ pub fn uninstall(leave: Leave, folders: &[PathBuf]) -> anyhow::Result<Vec<String
 fn ensure_ours(folder: &Path) -> anyhow::Result<()> {
     let is_named = folder.file_name().is_some_and(|name| name == "patchyard");
     let is_data = folder.join("keys/master.key").is_file();
-    if is_named || is_data {
+    let is_agent = folder.join("identity").is_dir() && folder.join("outbox").is_dir();
+    if is_named || is_data || is_agent {
         return Ok(());
     }
     bail!(

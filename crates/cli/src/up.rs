@@ -1,6 +1,6 @@
 //! `patchyard up`: the server of a data folder, with this machine as its first host; and what it takes to reach it.
 
-mod here;
+pub mod here;
 
 use crate::fleet::args::{Listen, Up};
 use crate::place::Variables;

@@ -117,8 +117,8 @@ pub enum Host {
         #[command(flatten)]
         as_of: AsOf,
     },
-    /// What changed on a host, when, and who changed it.
-    Changes {
+    /// When a host reported something new, and what.
+    History {
         /// Name or id.
         host: String,
     },
@@ -222,14 +222,14 @@ pub enum Source {
 /// `patchyard finding ...`
 #[derive(Debug, Subcommand)]
 pub enum Finding {
-    /// List findings.
+    /// List what hosts miss: of all hosts by update, or of one by package.
     List {
-        /// Only of this host.
+        /// Of this host.
         #[arg(long)]
         host: Option<String>,
-        /// Only of this update.
+        /// Security updates only.
         #[arg(long)]
-        update: Option<String>,
+        security: bool,
         /// At most so many.
         #[arg(long, default_value_t = 1000)]
         limit: usize,
@@ -290,9 +290,9 @@ pub enum Token {
         /// Days that it lives.
         #[arg(long, default_value_t = 90)]
         days: u32,
-        /// Only reading.
-        #[arg(long)]
-        read_only: bool,
+        /// What it may do, such as read:host. Repeatable; nothing else is allowed.
+        #[arg(long = "may", value_name = "VERB:NOUN", required = true)]
+        may: Vec<String>,
     },
     /// End a token now.
     Revoke {
@@ -360,14 +360,12 @@ pub struct AtRisk {
     /// An update, by its id.
     #[arg(long)]
     pub update: Option<String>,
-    /// A package and the first version that is safe: `openssl<3.0.22-1`. Repeatable.
+    /// A package and the first version that is safe: `openssl<3.0.22-1`, or `source:openssl<3.0.22-1` for all of a source. Repeatable.
     #[arg(long, value_name = "PACKAGE<VERSION")]
     pub package: Vec<String>,
-    /// What the question is about, such as CVE-2026-1234; goes into the answer and the audit trail.
+    /// What the question is about, such as CVE-2026-1234; shown with the answer.
     #[arg(long, value_name = "CVE", requires = "package")]
     pub cve: Option<String>,
-    #[command(flatten)]
-    pub as_of: AsOf,
 }
 
 /// `patchyard storage ...`

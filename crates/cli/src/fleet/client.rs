@@ -132,15 +132,33 @@ impl Client {
     /// # Errors
     /// [`ApiError`].
     pub fn list(&self, path: &str, query: &[(&str, &str)], most: usize) -> Result<Vec<Value>, ApiError> {
+        self.pages(path, query, most, |asked| self.get(path, asked))
+    }
+
+    /// The same of a list that is the answer to a question too long for an address.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn ask_list(&self, path: &str, question: &Value, most: usize) -> Result<Vec<Value>, ApiError> {
+        self.pages(path, &[], most, |asked| {
+            Ok(self.ask(Method::POST, path, asked, &[], Some(question))?.body)
+        })
+    }
+
+    fn pages(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        most: usize,
+        get: impl Fn(&[(&str, &str)]) -> Result<Value, ApiError>,
+    ) -> Result<Vec<Value>, ApiError> {
         let mut items = Vec::new();
-        let mut after: Option<String> = None;
+        let mut cursor: Option<String> = None;
         loop {
             let mut asked = query.to_vec();
             asked.push(("limit", PAGE));
-            if let Some(after) = &after {
-                asked.push(("cursor", after));
-            }
-            let mut page = self.get(path, &asked)?;
+            asked.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let mut page = get(&asked)?;
             let Some(Value::Array(some)) = page.get_mut("items").map(Value::take) else {
                 return Err(self.foreign(path, "a list without items"));
             };
@@ -149,7 +167,7 @@ impl Client {
             let next = page.get("next").and_then(Value::as_str).map(str::to_owned);
             match next {
                 // A server that hands out one page for ever must not keep a person waiting for ever.
-                Some(next) if items.len() < most && after.as_ref() != Some(&next) => after = Some(next),
+                Some(next) if items.len() < most && cursor.as_ref() != Some(&next) => cursor = Some(next),
                 _ => return Ok(items),
             }
         }

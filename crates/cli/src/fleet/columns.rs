@@ -41,32 +41,32 @@ pub const PACKAGES: &[Column] = &[
     text("source", "/source"),
 ];
 
-/// `host changes`
-pub const CHANGES: &[Column] = &[
-    column("when", "/at", Shape::Moment),
-    text("package", "/package"),
-    text("from", "/from"),
-    text("to", "/to"),
-    text("by", "/by"),
+/// `host history`
+pub const HISTORY: &[Column] = &[
+    column("received", "/received_at", Shape::Moment),
+    column("observed", "/observed_at", Shape::Moment),
+    text("what", "/kind"),
+    text("digest", "/digest"),
 ];
 
 /// `host findings`
 pub const HOST_FINDINGS: &[Column] = &[
     column("classification", "/classification", Shape::Standing),
+    text("package", "/name"),
     text("source", "/source"),
     text("installed", "/installed"),
     text("available", "/available"),
-    text("packages", "/packages"),
     text("state", "/state"),
+    text("reason", "/reason"),
 ];
 
 /// `finding list`
 pub const FINDINGS: &[Column] = &[
-    text("host", "/host_name"),
     column("classification", "/classification", Shape::Standing),
     text("source", "/source"),
-    text("available", "/source_version"),
-    text("update", "/update"),
+    text("version", "/source_version"),
+    column("hosts", "/hosts", Shape::Count),
+    text("update", "/id"),
 ];
 
 /// `update list`
@@ -75,8 +75,8 @@ pub const UPDATES: &[Column] = &[
     text("source", "/source"),
     text("version", "/source_version"),
     column("hosts", "/hosts", Shape::Count),
-    text("publisher", "/publisher"),
-    column("first seen", "/first_seen", Shape::Ago),
+    text("publisher", "/origin"),
+    column("first seen", "/first_seen_at", Shape::Ago),
     text("id", "/id"),
 ];
 
@@ -84,19 +84,36 @@ pub const UPDATES: &[Column] = &[
 pub const CONCERNED: &[Column] = &[
     text("host", "/name"),
     text("site", "/site_name"),
-    text("packages", "/packages"),
     column("standing", "/standing", Shape::Standing),
+    column("seen", "/seen_at", Shape::Ago),
 ];
 
 /// `source list`
 pub const SOURCES: &[Column] = &[
     text("source", "/name"),
-    text("suite", "/suite"),
+    text("suite", "/codename"),
     column("state", "/state", Shape::Standing),
-    column("hosts", "/hosts", Shape::Count),
-    column("synced", "/synced_at", Shape::Ago),
-    text("problem", "/problem"),
+    column("synced", "/last_success_at", Shape::Ago),
+    column("next", "/next_sync_at", Shape::Ago),
+    text("problem", "/last_outcome/failure"),
     text("id", "/id"),
+];
+
+/// `source show`
+pub const SOURCE: &[Column] = &[
+    text("source", "/name"),
+    text("id", "/id"),
+    column("state", "/state", Shape::Standing),
+    text("origin", "/origin"),
+    text("label", "/label"),
+    text("codename", "/codename"),
+    text("components", "/components"),
+    text("architectures", "/architectures"),
+    text("addresses", "/addresses"),
+    text("keys", "/keys"),
+    column("tried", "/last_sync_at", Shape::Ago),
+    column("synced", "/last_success_at", Shape::Ago),
+    text("problem", "/last_outcome/failure"),
 ];
 
 /// `tenant list`
@@ -117,16 +134,17 @@ pub const USERS: &[Column] = &[
 pub const TOKENS: &[Column] = &[
     text("token", "/name"),
     column("expires", "/expires_at", Shape::Ago),
-    column("used", "/last_used", Shape::Ago),
+    text("may", "/permissions"),
     text("id", "/id"),
 ];
 
 /// `audit list`
 pub const AUDIT: &[Column] = &[
     column("when", "/at", Shape::Moment),
-    text("who", "/actor"),
+    text("who", "/actor_kind"),
     text("what", "/action"),
-    text("subject", "/subject"),
+    text("of", "/noun"),
+    text("which", "/noun_id"),
 ];
 
 /// `storage show`

@@ -45,17 +45,11 @@ pub fn run(asker: &Asker, command: &Host) -> anyhow::Result<String> {
             let packages = known["document"]["packages"].as_array().cloned().unwrap_or_default();
             asker.show_list(&packages, columns::PACKAGES, "Nothing is known to be installed.")
         }
-        Host::Findings { host, as_of } => {
+        Host::Findings { host, as_of } => findings(asker, &tenant, host, as_of),
+        Host::History { host } => {
             let path = path(asker, &tenant, host)?;
-            let moment = moment(as_of);
-            let query: Vec<(&str, &str)> = moment.iter().map(|moment| ("as_of", moment.as_str())).collect();
-            let findings = asker.client.list(&format!("{path}/findings"), &query, 100_000)?;
-            asker.show_list(&findings, columns::HOST_FINDINGS, "It is not known to miss anything.")
-        }
-        Host::Changes { host } => {
-            let path = path(asker, &tenant, host)?;
-            let changes = asker.client.list(&format!("{path}/changes"), &[], 100_000)?;
-            asker.show_list(&changes, columns::CHANGES, "No change is known.")
+            let documents = asker.client.list(&format!("{path}/history"), &[], 10_000)?;
+            asker.show_list(&documents, columns::HISTORY, "Nothing is known of it yet.")
         }
         Host::Approve { host } => {
             let path = path(asker, &tenant, host)?;
@@ -82,6 +76,23 @@ pub fn run(asker: &Asker, command: &Host) -> anyhow::Result<String> {
             said(asker, &answer, host, "has both histories now.")
         }
     }
+}
+
+/// What a host misses and what nobody can speak for.
+pub fn findings(asker: &Asker, tenant: &str, host: &str, as_of: &AsOf) -> anyhow::Result<String> {
+    let path = path(asker, tenant, host)?;
+    let moment = moment(as_of);
+    let query: Vec<(&str, &str)> = moment.iter().map(|moment| ("as_of", moment.as_str())).collect();
+    let found = asker.client.get(&format!("{path}/findings"), &query)?;
+    if asker.asking.json {
+        return super::json(&found);
+    }
+    let packages = found["packages"].as_array().cloned().unwrap_or_default();
+    let mut text = asker.show_list(&packages, columns::HOST_FINDINGS, "It is not known to miss anything.")?;
+    for hole in found["not_assessed"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        text.push_str(&format!("{}: {}\n", asker.style.warn("NOT ASSESSED"), crate::text::shown(hole)));
+    }
+    Ok(text)
 }
 
 /// Puts the names of sites beside their ids.

@@ -68,8 +68,9 @@ pub fn token(asker: &Asker, command: &Token) -> anyhow::Result<String> {
             let tokens = asker.client.list("/api/v1/tokens", &[], 100_000)?;
             asker.show_list(&tokens, columns::TOKENS, "There are no tokens.")
         }
-        Token::Add { name, days, read_only } => {
-            let body = json!({ "name": name, "days": days, "read_only": read_only });
+        Token::Add { name, days, may } => {
+            let ends = asker.now + jiff::SignedDuration::from_hours(24 * i64::from(*days));
+            let body = json!({ "name": name, "permissions": may, "expires_at": ends.to_string() });
             let token = asker.client.post("/api/v1/tokens", &body, &once())?;
             let secret = shown(member(&token, "secret")?).into_owned();
             asker.say(&token, &format!("{secret}\nKeep it now: it is not shown again. It ends in {days} days."))
@@ -89,7 +90,7 @@ pub fn audit(asker: &Asker, command: &Audit) -> anyhow::Result<String> {
     let tenant = asker.tenant()?;
     match command {
         Audit::List { limit } => {
-            let records = asker.client.list(&format!("{tenant}/audit"), &[], *limit)?;
+            let records = asker.client.list(&format!("{tenant}/audit-records"), &[], *limit)?;
             asker.show_list(&records, columns::AUDIT, "Nothing was done yet.")
         }
         Audit::Verify => {

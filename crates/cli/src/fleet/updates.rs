@@ -16,7 +16,8 @@ pub fn update(asker: &Asker, command: &Update) -> anyhow::Result<String> {
     match command {
         Update::List { package, security, limit } => {
             let mut query: Vec<(&str, &str)> = Vec::new();
-            query.extend(package.as_deref().map(|package| ("source", package)));
+            query.push(("missed", "true"));
+            query.extend(package.as_deref().map(|package| ("package", package)));
             query.extend(security.then_some(("classification", "security")));
             let items = asker.client.list(&updates, &query, *limit)?;
             asker.show_list(&items, columns::UPDATES, "No host is known to miss anything.")
@@ -28,7 +29,8 @@ pub fn update(asker: &Asker, command: &Update) -> anyhow::Result<String> {
         Update::Hosts { update, as_of } => {
             let moment = moment(as_of);
             let query: Vec<(&str, &str)> = moment.iter().map(|moment| ("as_of", moment.as_str())).collect();
-            let items = asker.client.list(&format!("{updates}/{update}/hosts"), &query, 1_000_000)?;
+            let mut items = asker.client.list(&format!("{updates}/{update}/hosts"), &query, 1_000_000)?;
+            super::hosts::name_sites(asker, &asker.tenant()?, &mut items)?;
             asker.show_list(&items, columns::CONCERNED, "No host misses it.")
         }
     }
@@ -41,15 +43,14 @@ pub fn update(asker: &Asker, command: &Update) -> anyhow::Result<String> {
 pub fn finding(asker: &Asker, command: &Finding) -> anyhow::Result<String> {
     let tenant = asker.tenant()?;
     match command {
-        Finding::List { host, update, limit, as_of } => {
+        Finding::List { host: Some(host), as_of, .. } => super::hosts::findings(asker, &tenant, host, as_of),
+        Finding::List { host: None, security, limit, as_of } => {
             let moment = moment(as_of);
-            let host = host.as_deref().map(|host| id(asker, &tenant, host)).transpose()?;
-            let mut query: Vec<(&str, &str)> = Vec::new();
-            query.extend(host.as_deref().map(|host| ("host", host)));
-            query.extend(update.as_deref().map(|update| ("update", update)));
+            let mut query = vec![("missed", "true")];
+            query.extend(security.then_some(("classification", "security")));
             query.extend(moment.as_deref().map(|moment| ("as_of", moment)));
-            let items = asker.client.list(&format!("{tenant}/findings"), &query, *limit)?;
-            asker.show_list(&items, columns::FINDINGS, "There are no such findings.")
+            let items = asker.client.list(&format!("{tenant}/updates"), &query, *limit)?;
+            asker.show_list(&items, columns::FINDINGS, "No host is known to miss anything.")
         }
         Finding::Explain { host, package } => {
             let host = id(asker, &tenant, host)?;
@@ -76,27 +77,27 @@ pub fn finding(asker: &Asker, command: &Finding) -> anyhow::Result<String> {
 /// A range that cannot be read; the server refuses.
 pub fn at_risk(asker: &Asker, command: &AtRisk) -> anyhow::Result<String> {
     let tenant = asker.tenant()?;
-    let packages: Vec<serde_json::Value> = command
-        .package
-        .iter()
-        .map(|range| {
-            let (name, below) = range
-                .split_once('<')
-                .with_context(|| format!("{range:?} is no range: write PACKAGE<VERSION, such as 'openssl<3.0.22-1'"))?;
-            Ok(json!({ "name": name.trim(), "below": below.trim() }))
-        })
-        .collect::<anyhow::Result<_>>()?;
-    let mut question = json!({ "packages": packages });
-    if let Some(update) = &command.update {
-        question["update"] = json!(update);
-    }
-    if let Some(cve) = &command.cve {
-        question["about"] = json!(cve);
-    }
-    if let Some(moment) = moment(&command.as_of) {
-        question["as_of"] = json!(moment);
-    }
-    let answer = asker.client.post(&format!("{tenant}/at-risk"), &question, &super::once())?;
-    let hosts = answer["items"].as_array().cloned().unwrap_or_default();
+    let mut hosts = match &command.update {
+        Some(update) => asker.client.list(&format!("{tenant}/updates/{update}/hosts"), &[], 1_000_000)?,
+        None => {
+            let packages = command.package.iter().map(|range| range_of(range));
+            let packages = packages.collect::<anyhow::Result<Vec<_>>>()?;
+            let question = json!({ "name": command.cve.as_deref().unwrap_or_default(), "packages": packages });
+            asker.client.ask_list(&format!("{tenant}/at-risk"), &question, 1_000_000)?
+        }
+    };
+    super::hosts::name_sites(asker, &tenant, &mut hosts)?;
     asker.show_list(&hosts, columns::CONCERNED, "No host is concerned.")
+}
+
+/// `PACKAGE<VERSION`, or `source:PACKAGE<VERSION` for every package of that source.
+fn range_of(range: &str) -> anyhow::Result<serde_json::Value> {
+    let (name, fixed) = range
+        .split_once('<')
+        .with_context(|| format!("{range:?} is no range: write PACKAGE<VERSION, such as 'openssl<3.0.22-1'"))?;
+    let (name, fixed) = (name.trim(), fixed.trim());
+    Ok(match name.strip_prefix("source:") {
+        Some(source) => json!({ "source": source, "fixed": fixed }),
+        None => json!({ "package": name, "fixed": fixed }),
+    })
 }

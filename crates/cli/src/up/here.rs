@@ -91,8 +91,17 @@ fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
+/// Where the agent of this machine keeps its state: beside the data folder, because an agent that root runs talks to the
+/// network as another user, who may not look into it.
+pub fn state(data: &Path) -> PathBuf {
+    let mut name = data.file_name().unwrap_or_default().to_owned();
+    name.push("-agent");
+    data.with_file_name(name)
+}
+
 /// The agent's program, and where it keeps its state for this server.
 struct Agent {
+    data: PathBuf,
     program: PathBuf,
     state: PathBuf,
 }
@@ -106,8 +115,9 @@ impl Agent {
             .find(|path| path.is_file())
             .context("there is no patchyard-agent beside this program: build it, or use --no-agent")?;
         Ok(Self {
+            data: data.to_owned(),
             program,
-            state: data.join("agent"),
+            state: state(data),
         })
     }
 
@@ -122,11 +132,10 @@ impl Agent {
     }
 
     async fn enrol(&self, token: &str) -> anyhow::Result<()> {
-        fs::create_dir_all(&self.state).with_context(|| format!("make {}", self.state.display()))?;
-        let file = self.state.join("token");
+        let folder = tempfile::tempdir().context("make a folder for the token")?;
+        let file = folder.path().join("token");
         super::write_private(&file, token)?;
         let output = self.command("enrol").arg("--token-file").arg(&file).output().await;
-        let _ = fs::remove_file(&file);
         let output = output.with_context(|| format!("start {}", self.program.display()))?;
         ensure!(
             output.status.success(),
@@ -137,7 +146,9 @@ impl Agent {
     }
 
     fn run(&self) -> anyhow::Result<Child> {
-        let log = fs::File::create(self.state.join("agent.log")).context("make the agent's log")?;
+        let logs = self.data.join("logs");
+        fs::create_dir_all(&logs).with_context(|| format!("make {}", logs.display()))?;
+        let log = fs::File::create(logs.join("agent.log")).context("make the agent's log")?;
         self.command("run")
             .stdout(Stdio::null())
             .stderr(log)
@@ -183,36 +194,48 @@ impl Api {
     #[expect(clippy::disallowed_methods, reason = "a person waits for the first findings, which are looked for twice a second")]
     fn first_findings(&self, name: &str) -> anyhow::Result<String> {
         let tenant = format!("/api/v1/tenants/{}", self.ensure("/api/v1/tenants")?);
+        let sources = format!("{tenant}/sources");
+        let mut patience = 120;
         loop {
-            let proposed = self.0.list("/api/v1/sources", &[("state", "proposed")], 1000)?;
+            let known = self.0.get(&sources, &[])?;
+            let known = known.as_array().cloned().unwrap_or_default();
+            let proposed: Vec<&Value> = known.iter().filter(|source| source["state"] == "proposed").collect();
             for source in &proposed {
-                let path = format!("/api/v1/sources/{}/adopt", member(source, "id")?);
-                self.0.post(&path, &json!({}), &once())?;
+                let path = format!("{sources}/{}", member(source, "id")?);
+                let etag = self.0.get_tagged(&path)?.etag.unwrap_or_default();
+                self.0.patch(&path, &etag, &json!({ "state": "adopted" }))?;
             }
             if !proposed.is_empty() {
-                let sources = counted(proposed.len(), "source");
-                say(&format!("Adopted {sources} that this machine uses; syncing ...\n"))?;
+                let count = counted(proposed.len(), "source");
+                say(&format!("Adopted {count} that this machine uses; syncing ...\n"))?;
             }
+            let is_synced = !known.is_empty() && known.iter().all(|source| source["last_sync_at"].is_string());
             let hosts = self.0.list(&format!("{tenant}/hosts"), &[("name", name)], 10)?;
-            if let Some(line) = hosts.first().and_then(assessed) {
-                return Ok(line);
+            if let Some(host) = hosts.first() {
+                // A host of which something stays unknown is told as such, once its sources have answered and a little more.
+                let is_known = host["standing"] != "unknown";
+                patience -= i32::from(is_synced);
+                if (is_known && is_synced) || patience <= 0 {
+                    return standing(host);
+                }
             }
             std::thread::sleep(PAUSE);
         }
     }
 }
 
-/// What is known of a host, once it is.
-fn assessed(host: &Value) -> Option<String> {
-    host["assessed_at"].as_str()?;
-    let name = shown(host["name"].as_str()?).into_owned();
-    let missing = usize::try_from(host["missing"].as_u64()?).ok()?;
-    let security = host["missing_security"].as_u64()?;
-    Some(match host["standing"].as_str()? {
-        "up_to_date" => format!("{name} is up to date.\n"),
-        standing => {
-            let doubt = if standing == "unknown" { "; not everything could be assessed" } else { "" };
-            format!("{name} misses {}, {security} of them security{doubt}: patchyard host findings {name}\n", counted(missing, "update"))
-        }
-    })
+/// How a host stands, in a line.
+fn standing(host: &Value) -> anyhow::Result<String> {
+    let name = shown(member(host, "name")?).into_owned();
+    let missing = usize::try_from(host["missing"].as_u64().unwrap_or(0))?;
+    let security = host["missing_security"].as_u64().unwrap_or(0);
+    let doubt = match member(host, "standing")? {
+        "up_to_date" => return Ok(format!("{name} is up to date.\n")),
+        "unknown" => "; not everything could be assessed",
+        _ => "",
+    };
+    Ok(format!(
+        "{name} misses {}, {security} of them security{doubt}. Which: patchyard host findings {name}\n",
+        counted(missing, "update")
+    ))
 }
