@@ -198,7 +198,10 @@ impl Work<'_> {
 
     fn command(&self, word: &str) -> Command {
         let mut command = Command::new(&self.executor.program);
-        command.arg0("patchyard-agent").arg(word).args(&self.executor.arguments);
+        command
+            .arg0("patchyard-agent")
+            .arg(word)
+            .args(&self.executor.arguments);
         command
     }
 

@@ -40,7 +40,12 @@ pub struct Asker {
 ///
 /// # Errors
 /// There is no server, it cannot be reached, or it refuses.
-pub fn run(command: &FleetCommand, variables: &Variables<'_>, style: Style, now: Timestamp) -> anyhow::Result<String> {
+pub fn run(
+    command: &FleetCommand,
+    variables: &Variables<'_>,
+    style: Style,
+    now: Timestamp,
+) -> anyhow::Result<String> {
     let asker = |asking: &Asking| Asker::new(asking, variables, style, now);
     match command {
         FleetCommand::Host(host) => hosts::run(&asker(&host.asking)?, &host.command),
@@ -63,7 +68,12 @@ impl Asker {
     ///
     /// # Errors
     /// There is none, or what is kept of it cannot be read.
-    pub fn new(asking: &Asking, variables: &Variables<'_>, style: Style, now: Timestamp) -> anyhow::Result<Self> {
+    pub fn new(
+        asking: &Asking,
+        variables: &Variables<'_>,
+        style: Style,
+        now: Timestamp,
+    ) -> anyhow::Result<Self> {
         let data = variables.data(asking.data.as_deref())?;
         let target = target::target(asking.server.as_deref(), &data, variables)?;
         Ok(Self {
@@ -88,8 +98,14 @@ impl Asker {
             (None, _, Some(name)) => bail!("there is no tenant {name:?}; `patchyard tenant list` shows them"),
             (None, _, None) => bail!("there is no tenant yet: `patchyard tenant add NAME` makes one"),
             (Some(_), Some(_), _) => {
-                let names: Vec<&str> = tenants.iter().filter_map(|tenant| tenant["name"].as_str()).collect();
-                bail!("there are several tenants ({}): name one with --tenant", names.join(", "))
+                let names: Vec<&str> = tenants
+                    .iter()
+                    .filter_map(|tenant| tenant["name"].as_str())
+                    .collect();
+                bail!(
+                    "there are several tenants ({}): name one with --tenant",
+                    names.join(", ")
+                )
             }
         }
     }
@@ -149,9 +165,9 @@ fn is_called(item: &Value, name: &str) -> bool {
 /// # Errors
 /// It is not there.
 pub fn member<'a>(item: &'a Value, name: &str) -> anyhow::Result<&'a str> {
-    item[name]
-        .as_str()
-        .with_context(|| format!("the server's answer has no {name:?}: is it a newer version than this program?"))
+    item[name].as_str().with_context(|| {
+        format!("the server's answer has no {name:?}: is it a newer version than this program?")
+    })
 }
 
 /// A key that makes a repeated request harmless (Idempotency-Key): 128 bits of chance.

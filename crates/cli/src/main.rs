@@ -46,7 +46,10 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
 }
 
 #[cfg(feature = "server")]
-#[expect(clippy::disallowed_methods, reason = "the command is the edge at which the time is read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command is the edge at which the time is read"
+)]
 fn server_command(command: &Command) -> anyhow::Result<ExitCode> {
     use fleet::target;
     use place::Variables;

@@ -98,6 +98,9 @@ mod tests {
             variable: &|name| Some(if name == "HOME" { "/home/ada" } else { "here" }.to_owned()),
             is_root: false,
         };
-        assert_eq!(relative.cache(None).expect("a home is set"), Path::new("/home/ada/.cache/patchyard"));
+        assert_eq!(
+            relative.cache(None).expect("a home is set"),
+            Path::new("/home/ada/.cache/patchyard")
+        );
     }
 }

@@ -170,7 +170,10 @@ pub fn uninstall(leave: Leave, folders: &[PathBuf]) -> anyhow::Result<Vec<String
             .args(["-W", "-f", "${db:Status-Status}", name])
             .output();
         let is_there = status.is_ok_and(|output| {
-            matches!(output.stdout.as_slice(), b"installed" | b"config-files" | b"half-configured" | b"unpacked")
+            matches!(
+                output.stdout.as_slice(),
+                b"installed" | b"config-files" | b"half-configured" | b"unpacked"
+            )
         });
         if !is_there {
             continue;

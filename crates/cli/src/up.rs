@@ -83,9 +83,13 @@ pub fn listen(listen: &Listen, variables: &Variables<'_>) -> anyhow::Result<Stri
 fn set_listen(text: &mut String, address: SocketAddr) {
     let line = format!("listen = \"{address}\"");
     let mut lines: Vec<&str> = text.lines().collect();
-    let first_table = lines.iter().position(|line| line.trim_start().starts_with('[')).unwrap_or(lines.len());
+    let first_table = lines
+        .iter()
+        .position(|line| line.trim_start().starts_with('['))
+        .unwrap_or(lines.len());
     let is_listen = |line: &&str| {
-        line.split_once('=').is_some_and(|(name, _)| name.trim() == "listen")
+        line.split_once('=')
+            .is_some_and(|(name, _)| name.trim() == "listen")
     };
     match lines[..first_table].iter().position(|line| is_listen(&line)) {
         Some(at) => lines[at] = &line,
@@ -110,7 +114,10 @@ fn say_where(running: &Running, variables: &Variables<'_>) -> anyhow::Result<()>
     let address = running.address();
     let context = running.context();
     let reach = match address.ip().is_loopback() {
-        true => format!("only this machine reaches it; `{program} listen ADDRESS:{}` opens it", address.port()),
+        true => format!(
+            "only this machine reaches it; `{program} listen ADDRESS:{}` opens it",
+            address.port()
+        ),
         false => "other machines reach it".to_owned(),
     };
     let secret = context.local.new_link(context.clock.now(), &*context.chance);
@@ -130,11 +137,8 @@ fn say_where(running: &Running, variables: &Variables<'_>) -> anyhow::Result<()>
 
 /// How the person called this program.
 fn program(variables: &Variables<'_>) -> String {
-    (variables.variable)("PATCHYARD_COMMAND").unwrap_or_else(|| {
-        std::env::args()
-            .next()
-            .unwrap_or_else(|| "patchyard".to_owned())
-    })
+    (variables.variable)("PATCHYARD_COMMAND")
+        .unwrap_or_else(|| std::env::args().next().unwrap_or_else(|| "patchyard".to_owned()))
 }
 
 async fn until_told() -> anyhow::Result<()> {
@@ -199,6 +203,9 @@ mod tests {
             set("# mine\nlisten = \"127.0.0.1:1\"\nhold_seconds = 3\n[limits]\nqueue = 9\n"),
             "# mine\nlisten = \"192.0.2.10:8443\"\nhold_seconds = 3\n[limits]\nqueue = 9\n"
         );
-        assert_eq!(set("[limits]\nqueue = 9\n"), "listen = \"192.0.2.10:8443\"\n[limits]\nqueue = 9\n");
+        assert_eq!(
+            set("[limits]\nqueue = 9\n"),
+            "listen = \"192.0.2.10:8443\"\n[limits]\nqueue = 9\n"
+        );
     }
 }

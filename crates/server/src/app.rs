@@ -34,5 +34,7 @@ use self::shape::IdText;
 
 /// An id that somebody sent in a field.
 fn parse_id<I: FromStr>(field: &'static str, text: &IdText) -> Result<I, Refusal> {
-    text.0.parse().map_err(|_no_id| Refusal::invalid(field, "it is named by its id, a UUID"))
+    text.0
+        .parse()
+        .map_err(|_no_id| Refusal::invalid(field, "it is named by its id, a UUID"))
 }

@@ -13,8 +13,8 @@ use domain::id::NodeId;
 use jiff::SignedDuration;
 use std::future::Future;
 use std::pin::Pin;
-use store::lease::{self, Fence};
 use store::Whole;
+use store::lease::{self, Fence};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 

@@ -33,7 +33,10 @@ pub struct Options {
 
 /// Builds the agent and packs it.
 pub fn run(tree: &Tree, options: &Options) -> Result<()> {
-    let out = options.out.clone().unwrap_or_else(|| tree.root().join("target/dist"));
+    let out = options
+        .out
+        .clone()
+        .unwrap_or_else(|| tree.root().join("target/dist"));
     fs::create_dir_all(&out).with_context(|| format!("make {}", out.display()))?;
     let tools = if options.plain { None } else { tools(tree) };
     let built = build(tree, tools.as_deref())?;
@@ -97,7 +100,11 @@ fn build(tree: &Tree, tools: Option<&Path>) -> Result<PathBuf> {
         .env("CARGO_ENCODED_RUSTFLAGS", nameless_paths(tree)?.join("\u{1f}"))
         .current_dir(tree.root());
     command::run(&mut cargo)?;
-    Ok(tree.root().join("target").join(TARGET).join("dist/patchyard-agent"))
+    Ok(tree
+        .root()
+        .join("target")
+        .join(TARGET)
+        .join("dist/patchyard-agent"))
 }
 
 /// `PATH` with this folder before all.

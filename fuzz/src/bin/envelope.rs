@@ -47,7 +47,9 @@ fuzz_target!(
 );
 
 fn read(envelope: &Unopened<'_>, key: &SigningKey) {
-    let Ok(opened) = envelope.open(&key.verifying()) else { return };
+    let Ok(opened) = envelope.open(&key.verifying()) else {
+        return;
+    };
     assert!(opened.json().len() + opened.attachment().len() <= limits::BODY_BYTES);
     let _ = opened.message::<Enrol>();
     let _ = opened.message::<CheckIn>();

@@ -317,7 +317,10 @@ mod tests {
 
     #[test]
     fn a_problem_is_told_in_the_servers_words() {
-        let error = refusal(409, &json!({"title": "Conflict", "detail": "the host has changed", "code": "changed"}));
+        let error = refusal(
+            409,
+            &json!({"title": "Conflict", "detail": "the host has changed", "code": "changed"}),
+        );
         assert_eq!(error.to_string(), "the host has changed [changed]");
         assert_eq!(refusal(500, &json!(null)).to_string(), "refused [unknown]");
     }

@@ -117,7 +117,11 @@ pub const SOURCE: &[Column] = &[
 ];
 
 /// `tenant list`
-pub const TENANTS: &[Column] = &[text("tenant", "/name"), column("state", "/state", Shape::Standing), text("id", "/id")];
+pub const TENANTS: &[Column] = &[
+    text("tenant", "/name"),
+    column("state", "/state", Shape::Standing),
+    text("id", "/id"),
+];
 
 /// `site list`
 pub const SITES: &[Column] = &[text("site", "/name"), text("id", "/id")];

@@ -57,7 +57,12 @@ pub fn run(asker: &Asker, command: &Enrol) -> anyhow::Result<String> {
     }
     print_now(&text)?;
     print_now("Waiting for it (Ctrl-C ends the waiting, not the command's use) ...\n")?;
-    waited(asker, &tenant, &known, usize::try_from(command.hosts).unwrap_or(usize::MAX))
+    waited(
+        asker,
+        &tenant,
+        &known,
+        usize::try_from(command.hosts).unwrap_or(usize::MAX),
+    )
 }
 
 /// What a host runs: fetches the agent's package from the server, which need not be believed, because the package is held
@@ -122,8 +127,15 @@ pub fn own_address() -> Option<IpAddr> {
 fn over_ssh(list: &std::path::Path, line: &str) -> anyhow::Result<()> {
     let text = fs::read_to_string(list).with_context(|| format!("read {}", list.display()))?;
     let mut failed = Vec::new();
-    for host in text.lines().map(str::trim).filter(|host| !host.is_empty() && !host.starts_with('#')) {
-        ensure!(!host.starts_with('-'), "{host:?} is no host: a name must not begin with a hyphen");
+    for host in text
+        .lines()
+        .map(str::trim)
+        .filter(|host| !host.is_empty() && !host.starts_with('#'))
+    {
+        ensure!(
+            !host.starts_with('-'),
+            "{host:?} is no host: a name must not begin with a hyphen"
+        );
         print_now(&format!("{} ... ", shown(host)))?;
         let escaped = line.replace('\'', r"'\''");
         let status = Command::new("ssh")
@@ -135,17 +147,27 @@ fn over_ssh(list: &std::path::Path, line: &str) -> anyhow::Result<()> {
             failed.push(shown(host).into_owned());
         }
     }
-    ensure!(failed.is_empty(), "not enrolled: {}; what ssh said stands above", failed.join(", "));
+    ensure!(
+        failed.is_empty(),
+        "not enrolled: {}; what ssh said stands above",
+        failed.join(", ")
+    );
     Ok(())
 }
 
 fn hosts(asker: &Asker, tenant: &str) -> anyhow::Result<BTreeSet<String>> {
     let hosts = asker.client.list(&format!("{tenant}/hosts"), &[], 1_000_000)?;
-    Ok(hosts.iter().filter_map(|host| Some(host["id"].as_str()?.to_owned())).collect())
+    Ok(hosts
+        .iter()
+        .filter_map(|host| Some(host["id"].as_str()?.to_owned()))
+        .collect())
 }
 
 /// Waits until `count` hosts have come that were not known before.
-#[expect(clippy::disallowed_methods, reason = "a person waits for a host, and asks again every two seconds")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a person waits for a host, and asks again every two seconds"
+)]
 fn waited(asker: &Asker, tenant: &str, known: &BTreeSet<String>, count: usize) -> anyhow::Result<String> {
     let mut seen = BTreeSet::new();
     let mut waited = Duration::ZERO;
@@ -162,7 +184,10 @@ fn waited(asker: &Asker, tenant: &str, known: &BTreeSet<String>, count: usize) -
         }
     }
     if seen.is_empty() {
-        bail!("no host came within {} minutes: on the host, `patchyard-agent status` says why", PATIENCE.as_secs() / 60);
+        bail!(
+            "no host came within {} minutes: on the host, `patchyard-agent status` says why",
+            PATIENCE.as_secs() / 60
+        );
     }
     Ok("`patchyard host list` shows what it misses, as soon as it is assessed.\n".to_owned())
 }
@@ -171,7 +196,10 @@ fn came(host: &Value) -> String {
     let mut text = String::new();
     let name = shown(host["name"].as_str().unwrap_or("a host"));
     let _ = match host["state"].as_str() {
-        Some("pending") => writeln!(text, "{name} has asked; let it in with `patchyard host approve {name}`"),
+        Some("pending") => writeln!(
+            text,
+            "{name} has asked; let it in with `patchyard host approve {name}`"
+        ),
         _ => writeln!(text, "{name} is enrolled"),
     };
     text
@@ -191,7 +219,10 @@ mod tests {
     fn the_command_holds_the_package_against_its_digest_before_it_installs_it() {
         let line = one_line("192.0.2.10:8443", "py1-abc", Some("00ff"));
         let (fetch, rest) = line.split_once(" && ").expect("steps");
-        assert!(fetch.contains("https://192.0.2.10:8443/agent/package/00ff"), "{line}");
+        assert!(
+            fetch.contains("https://192.0.2.10:8443/agent/package/00ff"),
+            "{line}"
+        );
         assert!(rest.starts_with("echo '00ff  /tmp/"), "{line}");
         assert!(rest.find("sha256sum -c") < rest.find("dpkg -i"), "{line}");
         assert!(line.ends_with("patchyard-agent enrol 'py1-abc'"), "{line}");

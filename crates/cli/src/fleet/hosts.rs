@@ -12,7 +12,13 @@ use serde_json::{Value, json};
 pub fn run(asker: &Asker, command: &Host) -> anyhow::Result<String> {
     let tenant = asker.tenant()?;
     match command {
-        Host::List { site, tag, name, standing, limit } => {
+        Host::List {
+            site,
+            tag,
+            name,
+            standing,
+            limit,
+        } => {
             let site = match site {
                 Some(name) => Some(site_id(asker, &tenant, name)?),
                 None => None,
@@ -24,7 +30,11 @@ pub fn run(asker: &Asker, command: &Host) -> anyhow::Result<String> {
             query.extend(name.as_deref().map(|name| ("name", name)));
             let mut hosts = asker.client.list(&format!("{tenant}/hosts"), &query, *limit)?;
             name_sites(asker, &tenant, &mut hosts)?;
-            asker.show_list(&hosts, columns::HOSTS, "There are no such hosts. `patchyard enrol` adds one.")
+            asker.show_list(
+                &hosts,
+                columns::HOSTS,
+                "There are no such hosts. `patchyard enrol` adds one.",
+            )
         }
         Host::Show { host } => {
             let path = path(asker, &tenant, host)?;
@@ -42,7 +52,10 @@ pub fn run(asker: &Asker, command: &Host) -> anyhow::Result<String> {
             let moment = moment(as_of);
             let query: Vec<(&str, &str)> = moment.iter().map(|moment| ("as_of", moment.as_str())).collect();
             let known = asker.client.get(&format!("{path}/packages"), &query)?;
-            let packages = known["document"]["packages"].as_array().cloned().unwrap_or_default();
+            let packages = known["document"]["packages"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
             asker.show_list(&packages, columns::PACKAGES, "Nothing is known to be installed.")
         }
         Host::Findings { host, as_of } => findings(asker, &tenant, host, as_of),
@@ -53,14 +66,21 @@ pub fn run(asker: &Asker, command: &Host) -> anyhow::Result<String> {
         }
         Host::Approve { host } => {
             let path = path(asker, &tenant, host)?;
-            let answer = asker.client.post(&format!("{path}/approve"), &json!({}), &once())?;
+            let answer = asker
+                .client
+                .post(&format!("{path}/approve"), &json!({}), &once())?;
             said(asker, &answer, host, "is in.")
         }
         Host::Retire { host } => {
             let path = path(asker, &tenant, host)?;
             let etag = asker.client.get_tagged(&path)?.etag;
             asker.client.delete(&path, etag.as_deref())?;
-            said(asker, &json!({ "retired": host }), host, "is retired; its history stays.")
+            said(
+                asker,
+                &json!({ "retired": host }),
+                host,
+                "is retired; its history stays.",
+            )
         }
         Host::Move { host, site } => {
             let path = path(asker, &tenant, host)?;
@@ -72,7 +92,10 @@ pub fn run(asker: &Asker, command: &Host) -> anyhow::Result<String> {
         Host::Merge { host, with } => {
             let path = path(asker, &tenant, host)?;
             let former = id(asker, &tenant, with)?;
-            let answer = asker.client.post(&format!("{path}/merge"), &json!({ "former": former }), &once())?;
+            let answer =
+                asker
+                    .client
+                    .post(&format!("{path}/merge"), &json!({ "former": former }), &once())?;
             said(asker, &answer, host, "has both histories now.")
         }
     }
@@ -88,9 +111,22 @@ pub fn findings(asker: &Asker, tenant: &str, host: &str, as_of: &AsOf) -> anyhow
         return super::json(&found);
     }
     let packages = found["packages"].as_array().cloned().unwrap_or_default();
-    let mut text = asker.show_list(&packages, columns::HOST_FINDINGS, "It is not known to miss anything.")?;
-    for hole in found["not_assessed"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        text.push_str(&format!("{}: {}\n", asker.style.warn("NOT ASSESSED"), crate::text::shown(hole)));
+    let mut text = asker.show_list(
+        &packages,
+        columns::HOST_FINDINGS,
+        "It is not known to miss anything.",
+    )?;
+    for hole in found["not_assessed"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
+        text.push_str(&format!(
+            "{}: {}\n",
+            asker.style.warn("NOT ASSESSED"),
+            crate::text::shown(hole)
+        ));
     }
     Ok(text)
 }
@@ -99,7 +135,10 @@ pub fn findings(asker: &Asker, tenant: &str, host: &str, as_of: &AsOf) -> anyhow
 pub fn name_sites(asker: &Asker, tenant: &str, hosts: &mut [Value]) -> anyhow::Result<()> {
     let sites = asker.client.list(&format!("{tenant}/sites"), &[], 100_000)?;
     for host in hosts {
-        let name = sites.iter().find(|site| site["id"] == host["site"]).map(|site| site["name"].clone());
+        let name = sites
+            .iter()
+            .find(|site| site["id"] == host["site"])
+            .map(|site| site["name"].clone());
         host["site_name"] = name.unwrap_or(Value::Null);
     }
     Ok(())

@@ -20,7 +20,8 @@ const LONGEST_CERTIFICATE: u64 = 64 * 1024;
 pub fn run(login: &Login, variables: &Variables<'_>) -> anyhow::Result<String> {
     let url = address(&login.address)?;
     let root_pem = authority(&url)?;
-    let root = Certificate::from_pem(root_pem.as_bytes()).context("the server's authority is no certificate")?;
+    let root =
+        Certificate::from_pem(root_pem.as_bytes()).context("the server's authority is no certificate")?;
     let digest = content::sha256(root.der()).to_string();
     match &login.authority {
         Some(expected) => {
@@ -41,7 +42,9 @@ pub fn run(login: &Login, variables: &Variables<'_>) -> anyhow::Result<String> {
     Client::new(target)?.get("/api/v1/me", &[])?;
     let file = target::login_file(variables)?;
     let mut logins = Logins::read(&file)?;
-    logins.servers.insert(url.clone(), target::Login { root_pem, token });
+    logins
+        .servers
+        .insert(url.clone(), target::Login { root_pem, token });
     logins.current = Some(url.clone());
     logins.write(&file)?;
     Ok(format!("Logged in to {url}; kept in {}\n", file.display()))
@@ -67,8 +70,14 @@ fn authority(url: &str) -> anyhow::Result<String> {
     let mut answer = agent
         .get(format!("{url}/authority.pem"))
         .call()
-        .with_context(|| format!("ask {url} for its authority: is that the address of a Patchyard server?"))?;
-    let pem = answer.body_mut().with_config().limit(LONGEST_CERTIFICATE).read_to_string();
+        .with_context(|| {
+            format!("ask {url} for its authority: is that the address of a Patchyard server?")
+        })?;
+    let pem = answer
+        .body_mut()
+        .with_config()
+        .limit(LONGEST_CERTIFICATE)
+        .read_to_string();
     pem.with_context(|| format!("read the authority of {url}"))
 }
 
@@ -98,9 +107,16 @@ fn token(login: &Login) -> anyhow::Result<String> {
         }
         _ => {
             if io::stdin().is_terminal() {
-                write!(io::stderr(), "API token (`patchyard token add NAME` on the server makes one): ")?;
+                write!(
+                    io::stderr(),
+                    "API token (`patchyard token add NAME` on the server makes one): "
+                )?;
             }
-            io::stdin().lock().take(1000).read_line(&mut text).context("read the token")?;
+            io::stdin()
+                .lock()
+                .take(1000)
+                .read_line(&mut text)
+                .context("read the token")?;
         }
     }
     let token = text.trim().to_owned();
@@ -114,8 +130,14 @@ mod tests {
 
     #[test]
     fn an_address_is_asked_over_tls_only() {
-        assert_eq!(address("patchyard.example:8443").expect("good"), "https://patchyard.example:8443");
-        assert_eq!(address("https://patchyard.example/").expect("good"), "https://patchyard.example");
+        assert_eq!(
+            address("patchyard.example:8443").expect("good"),
+            "https://patchyard.example:8443"
+        );
+        assert_eq!(
+            address("https://patchyard.example/").expect("good"),
+            "https://patchyard.example"
+        );
         assert!(address("http://patchyard.example").is_err());
     }
 }

@@ -13,7 +13,8 @@ pub fn run(asker: &Asker, command: &Source) -> anyhow::Result<String> {
     match command {
         Source::List => {
             let list = all(asker, &sources, &[])?;
-            let none = "There are no sources yet: they are proposed when the first host reports what it uses.";
+            let none =
+                "There are no sources yet: they are proposed when the first host reports what it uses.";
             asker.show_list(&list, columns::SOURCES, none)
         }
         Source::Show { source } => {
@@ -37,15 +38,27 @@ pub fn run(asker: &Asker, command: &Source) -> anyhow::Result<String> {
             };
             let mut answers = Vec::new();
             for id in &ids {
-                answers.push(asker.client.post(&format!("{sources}/{id}/sync"), &json!({}), &once())?);
+                answers.push(
+                    asker
+                        .client
+                        .post(&format!("{sources}/{id}/sync"), &json!({}), &once())?,
+                );
             }
             let count = crate::text::counted(ids.len(), "source");
-            asker.say(&json!(answers), &format!("Syncing {count}; `patchyard source list` shows how it goes."))
+            asker.say(
+                &json!(answers),
+                &format!("Syncing {count}; `patchyard source list` shows how it goes."),
+            )
         }
     }
 }
 
 /// The list of sources, which the API gives whole.
 fn all(asker: &Asker, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Vec<Value>> {
-    Ok(asker.client.get(path, query)?.as_array().cloned().unwrap_or_default())
+    Ok(asker
+        .client
+        .get(path, query)?
+        .as_array()
+        .cloned()
+        .unwrap_or_default())
 }

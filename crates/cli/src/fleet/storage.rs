@@ -18,7 +18,9 @@ pub fn run(asker: &Asker, command: &Storage) -> anyhow::Result<String> {
             }
             let causes = storage["causes"].as_array().cloned().unwrap_or_default();
             let mut text = asker.show_list(&causes, columns::STORAGE, "Nothing takes room yet.")?;
-            let free = storage["free_bytes"].as_u64().map_or_else(|| "unknown".to_owned(), bytes);
+            let free = storage["free_bytes"]
+                .as_u64()
+                .map_or_else(|| "unknown".to_owned(), bytes);
             text.push_str(&match storage["days_left"].as_u64() {
                 Some(days) => format!("free: {free}; at this pace the disk is full in {days} days\n"),
                 None => format!("free: {free}; it does not fill at a pace that can be told yet\n"),
@@ -26,7 +28,9 @@ pub fn run(asker: &Asker, command: &Storage) -> anyhow::Result<String> {
             Ok(text)
         }
         Storage::Gc { dry_run } => {
-            let swept = asker.client.post("/api/v1/storage/gc", &json!({ "dry_run": dry_run }), &once())?;
+            let swept = asker
+                .client
+                .post("/api/v1/storage/gc", &json!({ "dry_run": dry_run }), &once())?;
             let freed = bytes(swept["bytes"].as_u64().unwrap_or(0));
             let files = swept["files"].as_u64().unwrap_or(0);
             let verb = if *dry_run { "would free" } else { "freed" };

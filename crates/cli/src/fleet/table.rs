@@ -70,11 +70,15 @@ pub fn render(items: &[Value], columns: &[Column], none: &str, now: Timestamp, s
         .collect();
     let mut out = String::new();
     let headings: Vec<String> = columns.iter().map(|column| column.title.to_uppercase()).collect();
-    line(&mut out, &headings, columns, &widths, |_, padded| style.faint(padded));
+    line(&mut out, &headings, columns, &widths, |_, padded| {
+        style.faint(padded)
+    });
     for row in &cells {
-        line(&mut out, row, columns, &widths, |column, padded| match column.shape {
-            Shape::Standing => standing(padded, style),
-            _ => padded.to_owned(),
+        line(&mut out, row, columns, &widths, |column, padded| {
+            match column.shape {
+                Shape::Standing => standing(padded, style),
+                _ => padded.to_owned(),
+            }
         });
     }
     out
@@ -247,7 +251,10 @@ mod tests {
         let items = [json!({"name": format!("a\u{1b}[2J\u{202e}{}", "x".repeat(500))})];
         let table = render(&items, &[text("host", "/name")], "none", now(), plain_style());
         assert!(table.contains("\\u{1b}[2J\\u{202e}"), "{table}");
-        assert!(table.lines().all(|line| line.chars().count() <= WIDEST), "{table}");
+        assert!(
+            table.lines().all(|line| line.chars().count() <= WIDEST),
+            "{table}"
+        );
         assert!(!table.contains('\u{1b}'), "{table}");
     }
 
@@ -261,7 +268,11 @@ mod tests {
     #[test]
     fn a_card_leaves_out_what_is_absent() {
         let item = json!({"name": "web3", "site": null, "tags": ["a", "b"]});
-        let columns = [text("name", "/name"), text("site", "/site"), text("tags", "/tags")];
+        let columns = [
+            text("name", "/name"),
+            text("site", "/site"),
+            text("tags", "/tags"),
+        ];
         assert_eq!(
             card(&item, &columns, now(), plain_style()),
             "name  web3\ntags  a, b\n"

@@ -95,7 +95,11 @@ pub fn target(server: Option<&str>, data: &Path, variables: &Variables<'_>) -> a
         return Ok(local);
     }
     let logins = logins?;
-    match logins.current.as_ref().and_then(|url| Some((url, logins.servers.get(url)?))) {
+    match logins
+        .current
+        .as_ref()
+        .and_then(|url| Some((url, logins.servers.get(url)?)))
+    {
         Some((url, login)) => Ok(login.target(url)),
         None => bail!(
             "no server: start one here with `patchyard up`, or log in to one with `patchyard login ADDRESS` \
@@ -122,9 +126,8 @@ fn local(data: &Path) -> anyhow::Result<Option<Target>> {
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text.trim().to_owned())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| {
-                format!("read {}: are you the one who started the server?", path.display())
-            }),
+            Err(error) => Err(error)
+                .with_context(|| format!("read {}: are you the one who started the server?", path.display())),
         }
     };
     let (Some(token), Some(url), Some(root_pem)) =

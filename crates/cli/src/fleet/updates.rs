@@ -14,7 +14,11 @@ use std::fmt::Write;
 pub fn update(asker: &Asker, command: &Update) -> anyhow::Result<String> {
     let updates = format!("{}/updates", asker.tenant()?);
     match command {
-        Update::List { package, security, limit } => {
+        Update::List {
+            package,
+            security,
+            limit,
+        } => {
             let mut query: Vec<(&str, &str)> = Vec::new();
             query.push(("missed", "true"));
             query.extend(package.as_deref().map(|package| ("package", package)));
@@ -29,7 +33,9 @@ pub fn update(asker: &Asker, command: &Update) -> anyhow::Result<String> {
         Update::Hosts { update, as_of } => {
             let moment = moment(as_of);
             let query: Vec<(&str, &str)> = moment.iter().map(|moment| ("as_of", moment.as_str())).collect();
-            let mut items = asker.client.list(&format!("{updates}/{update}/hosts"), &query, 1_000_000)?;
+            let mut items = asker
+                .client
+                .list(&format!("{updates}/{update}/hosts"), &query, 1_000_000)?;
             super::hosts::name_sites(asker, &asker.tenant()?, &mut items)?;
             asker.show_list(&items, columns::CONCERNED, "No host misses it.")
         }
@@ -43,8 +49,17 @@ pub fn update(asker: &Asker, command: &Update) -> anyhow::Result<String> {
 pub fn finding(asker: &Asker, command: &Finding) -> anyhow::Result<String> {
     let tenant = asker.tenant()?;
     match command {
-        Finding::List { host: Some(host), as_of, .. } => super::hosts::findings(asker, &tenant, host, as_of),
-        Finding::List { host: None, security, limit, as_of } => {
+        Finding::List {
+            host: Some(host),
+            as_of,
+            ..
+        } => super::hosts::findings(asker, &tenant, host, as_of),
+        Finding::List {
+            host: None,
+            security,
+            limit,
+            as_of,
+        } => {
             let moment = moment(as_of);
             let mut query = vec![("missed", "true")];
             query.extend(security.then_some(("classification", "security")));
@@ -78,12 +93,17 @@ pub fn finding(asker: &Asker, command: &Finding) -> anyhow::Result<String> {
 pub fn at_risk(asker: &Asker, command: &AtRisk) -> anyhow::Result<String> {
     let tenant = asker.tenant()?;
     let mut hosts = match &command.update {
-        Some(update) => asker.client.list(&format!("{tenant}/updates/{update}/hosts"), &[], 1_000_000)?,
+        Some(update) => asker
+            .client
+            .list(&format!("{tenant}/updates/{update}/hosts"), &[], 1_000_000)?,
         None => {
             let packages = command.package.iter().map(|range| range_of(range));
             let packages = packages.collect::<anyhow::Result<Vec<_>>>()?;
-            let question = json!({ "name": command.cve.as_deref().unwrap_or_default(), "packages": packages });
-            asker.client.ask_list(&format!("{tenant}/at-risk"), &question, 1_000_000)?
+            let question =
+                json!({ "name": command.cve.as_deref().unwrap_or_default(), "packages": packages });
+            asker
+                .client
+                .ask_list(&format!("{tenant}/at-risk"), &question, 1_000_000)?
         }
     };
     super::hosts::name_sites(asker, &tenant, &mut hosts)?;
@@ -92,9 +112,9 @@ pub fn at_risk(asker: &Asker, command: &AtRisk) -> anyhow::Result<String> {
 
 /// `PACKAGE<VERSION`, or `source:PACKAGE<VERSION` for every package of that source.
 fn range_of(range: &str) -> anyhow::Result<serde_json::Value> {
-    let (name, fixed) = range
-        .split_once('<')
-        .with_context(|| format!("{range:?} is no range: write PACKAGE<VERSION, such as 'openssl<3.0.22-1'"))?;
+    let (name, fixed) = range.split_once('<').with_context(|| {
+        format!("{range:?} is no range: write PACKAGE<VERSION, such as 'openssl<3.0.22-1'")
+    })?;
     let (name, fixed) = (name.trim(), fixed.trim());
     Ok(match name.strip_prefix("source:") {
         Some(source) => json!({ "source": source, "fixed": fixed }),

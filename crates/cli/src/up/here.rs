@@ -35,8 +35,14 @@ pub fn begin(data: &Path, running: &Running) -> Here {
     let _ = running;
     let work = tokio::spawn(async move {
         if let Err(error) = look_after(&data, stopped).await {
-            let chain: Vec<String> = error.chain().map(|cause| shown(&cause.to_string()).into_owned()).collect();
-            tracing::warn!(error = chain.join(": "), "This machine could not be made a host of the server.");
+            let chain: Vec<String> = error
+                .chain()
+                .map(|cause| shown(&cause.to_string()).into_owned())
+                .collect();
+            tracing::warn!(
+                error = chain.join(": "),
+                "This machine could not be made a host of the server."
+            );
         }
     });
     Here { stop, work }
@@ -64,7 +70,8 @@ async fn look_after(data: &Path, mut stopped: watch::Receiver<bool>) -> anyhow::
     let mut child = agent.run()?;
     let for_api = data.to_owned();
     let name = host_name();
-    let first_findings = asked(move || -> anyhow::Result<String> { Api::of(&for_api)?.first_findings(&name) });
+    let first_findings =
+        asked(move || -> anyhow::Result<String> { Api::of(&for_api)?.first_findings(&name) });
     tokio::select! {
         said = first_findings => say(&said?)?,
         ended = child.wait() => bail!("the agent ended: {}", ended.context("wait for the agent")?),
@@ -74,7 +81,10 @@ async fn look_after(data: &Path, mut stopped: watch::Receiver<bool>) -> anyhow::
         ended = child.wait() => bail!("the agent ended: {}", ended.context("wait for the agent")?),
         _ = stopped.wait_for(|stop| *stop) => {}
     }
-    if let Some(id) = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+    if let Some(id) = child
+        .id()
+        .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
+    {
         // It may have ended by the same Ctrl-C.
         let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
     }
@@ -83,8 +93,12 @@ async fn look_after(data: &Path, mut stopped: watch::Receiver<bool>) -> anyhow::
 }
 
 /// Asks the API beside the async threads.
-async fn asked<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work).await.context("ask the server")?
+async fn asked<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .context("ask the server")?
 }
 
 fn host_name() -> String {
@@ -127,7 +141,11 @@ impl Agent {
 
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--state").arg(&self.state).arg(verb).stdin(Stdio::null());
+        command
+            .arg("--state")
+            .arg(&self.state)
+            .arg(verb)
+            .stdin(Stdio::null());
         command
     }
 
@@ -135,7 +153,12 @@ impl Agent {
         let folder = tempfile::tempdir().context("make a folder for the token")?;
         let file = folder.path().join("token");
         super::write_private(&file, token)?;
-        let output = self.command("enrol").arg("--token-file").arg(&file).output().await;
+        let output = self
+            .command("enrol")
+            .arg("--token-file")
+            .arg(&file)
+            .output()
+            .await;
         let output = output.with_context(|| format!("start {}", self.program.display()))?;
         ensure!(
             output.status.success(),
@@ -176,7 +199,11 @@ impl Api {
         let tenant = self.ensure("/api/v1/tenants")?;
         let tenant = format!("/api/v1/tenants/{tenant}");
         let site = self.ensure(&format!("{tenant}/sites"))?;
-        let token = self.0.post(&format!("{tenant}/enrolment-tokens"), &json!({ "site": site }), &once())?;
+        let token = self.0.post(
+            &format!("{tenant}/enrolment-tokens"),
+            &json!({ "site": site }),
+            &once(),
+        )?;
         Ok(member(&token, "text")?.to_owned())
     }
 
@@ -191,7 +218,10 @@ impl Api {
     }
 
     /// Adopts the sources that this machine uses, waits for its first findings and puts them into a line.
-    #[expect(clippy::disallowed_methods, reason = "a person waits for the first findings, which are looked for twice a second")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a person waits for the first findings, which are looked for twice a second"
+    )]
     fn first_findings(&self, name: &str) -> anyhow::Result<String> {
         let tenant = format!("/api/v1/tenants/{}", self.ensure("/api/v1/tenants")?);
         let sources = format!("{tenant}/sources");
@@ -199,7 +229,10 @@ impl Api {
         loop {
             let known = self.0.get(&sources, &[])?;
             let known = known.as_array().cloned().unwrap_or_default();
-            let proposed: Vec<&Value> = known.iter().filter(|source| source["state"] == "proposed").collect();
+            let proposed: Vec<&Value> = known
+                .iter()
+                .filter(|source| source["state"] == "proposed")
+                .collect();
             for source in &proposed {
                 let path = format!("{sources}/{}", member(source, "id")?);
                 let etag = self.0.get_tagged(&path)?.etag.unwrap_or_default();
@@ -209,7 +242,8 @@ impl Api {
                 let count = counted(proposed.len(), "source");
                 say(&format!("Adopted {count} that this machine uses; syncing ...\n"))?;
             }
-            let is_synced = !known.is_empty() && known.iter().all(|source| source["last_sync_at"].is_string());
+            let is_synced =
+                !known.is_empty() && known.iter().all(|source| source["last_sync_at"].is_string());
             let hosts = self.0.list(&format!("{tenant}/hosts"), &[("name", name)], 10)?;
             if let Some(host) = hosts.first() {
                 // A host of which something stays unknown is told as such, once its sources have answered and a little more.

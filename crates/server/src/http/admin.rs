@@ -43,7 +43,10 @@ pub struct Api {
 impl Api {
     /// The people's side of a server.
     pub fn new(ctx: &Context, cost: Cost) -> Self {
-        Self { ctx: ctx.clone(), desk: Arc::new(Desk::new(ctx, cost)) }
+        Self {
+            ctx: ctx.clone(),
+            desk: Arc::new(Desk::new(ctx, cost)),
+        }
     }
 }
 
@@ -80,8 +83,17 @@ impl Desk {
 
 /// Every route there is.
 pub fn routes() -> Vec<Route> {
-    [session::routes(), tenants::routes(), hosts::routes(),
-        catalog::routes(), people::routes(), records::routes()].into_iter().flatten().collect()
+    [
+        session::routes(),
+        tenants::routes(),
+        hosts::routes(),
+        catalog::routes(),
+        people::routes(),
+        records::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The router of people and programs.

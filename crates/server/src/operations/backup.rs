@@ -151,7 +151,9 @@ pub enum BackupError {
         cause: serde_json::Error,
     },
     /// A newer Patchyard made it.
-    #[error("the backup is of version {version}, which is newer than this one: use that version or a newer one")]
+    #[error(
+        "the backup is of version {version}, which is newer than this one: use that version or a newer one"
+    )]
     Newer {
         /// Who made it.
         version: String,
@@ -207,7 +209,12 @@ pub async fn make(ctx: &Context, folder: &Path, reason: &str, choice: Choice) ->
     made
 }
 
-async fn write(ctx: &Context, unfinished: &Path, folder: &Path, choice: Choice) -> Result<Backup, BackupError> {
+async fn write(
+    ctx: &Context,
+    unfinished: &Path,
+    folder: &Path,
+    choice: Choice,
+) -> Result<Backup, BackupError> {
     make_folder(unfinished)?;
     let now = ctx.clock.now();
     let database = unfinished.join(DATABASE);
@@ -406,7 +413,11 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
 }
 
 fn new_file(path: &Path) -> io::Result<File> {
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
 }
 
 fn sync_folder(folder: &Path) -> Result<(), BackupError> {

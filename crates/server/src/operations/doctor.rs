@@ -59,7 +59,12 @@ fn ok(name: &'static str, sentence: impl Into<String>) -> Check {
     }
 }
 
-fn not_ok(name: &'static str, state: Wellness, sentence: impl Into<String>, next_step: impl Into<String>) -> Check {
+fn not_ok(
+    name: &'static str,
+    state: Wellness,
+    sentence: impl Into<String>,
+    next_step: impl Into<String>,
+) -> Check {
     Check {
         name,
         state,
@@ -109,7 +114,12 @@ fn disk(free: Option<u64>) -> Check {
     let said = |free: u64| format!("{} MiB are free where the data is.", free / (1024 * 1024));
     let next = "Make room: `patchyard storage show` says what takes it, `patchyard storage gc` frees what nothing refers to.";
     match free {
-        None => not_ok("disk", Wellness::Warning, "The free room cannot be told.", "Look with df(1)."),
+        None => not_ok(
+            "disk",
+            Wellness::Warning,
+            "The free room cannot be told.",
+            "Look with df(1).",
+        ),
         Some(free) if free < DISK_FULL => not_ok("disk", Wellness::Failed, said(free), next),
         Some(free) if free < DISK_LOW => not_ok("disk", Wellness::Warning, said(free), next),
         Some(free) => ok("disk", said(free)),
@@ -134,9 +144,15 @@ fn certificates(alarms: &[Alarm], now: Timestamp) -> Vec<Check> {
             false => (Wellness::Warning, format!("ends in {days} days")),
         };
         let next = match alarm.what {
-            Ending::Given => "Renew it and put it where settings.toml says; the server takes it at its next start.",
-            Ending::Listener | Ending::Issuing => "It renews itself; if it does not within a day, restart the server and read its log.",
-            Ending::Root | Ending::Answers => "Agents learn the next one ahead of time while they check in: keep the server running.",
+            Ending::Given => {
+                "Renew it and put it where settings.toml says; the server takes it at its next start."
+            }
+            Ending::Listener | Ending::Issuing => {
+                "It renews itself; if it does not within a day, restart the server and read its log."
+            }
+            Ending::Root | Ending::Answers => {
+                "Agents learn the next one ahead of time while they check in: keep the server running."
+            }
         };
         not_ok("certificates", state, format!("{what} {when}."), next)
     };
@@ -144,8 +160,11 @@ fn certificates(alarms: &[Alarm], now: Timestamp) -> Vec<Check> {
 }
 
 fn backup(backups: &[Backup], now: Timestamp) -> Check {
-    let next = "Make one with `patchyard backup create DIR`, keep it on another machine, and do so every day.";
-    let last = backups.iter().find(|backup| backup.outcome == BackupOutcome::Complete);
+    let next =
+        "Make one with `patchyard backup create DIR`, keep it on another machine, and do so every day.";
+    let last = backups
+        .iter()
+        .find(|backup| backup.outcome == BackupOutcome::Complete);
     let Some(last) = last else {
         return not_ok("backup", Wellness::Warning, "There is no backup.", next);
     };
@@ -166,7 +185,11 @@ fn work(standings: &BTreeMap<&'static str, Standing>, now: Timestamp) -> Vec<Che
             Some(run) => match &run.outcome {
                 Err(why) => not_ok(
                     "work",
-                    if since > WORK_AGE { Wellness::Failed } else { Wellness::Warning },
+                    if since > WORK_AGE {
+                        Wellness::Failed
+                    } else {
+                        Wellness::Warning
+                    },
                     format!("{name} failed {} times in a row: {why}.", standing.failures),
                     "It is tried again by itself; if the reason stays, the server's log says more.",
                 ),
@@ -185,18 +208,30 @@ fn syncs(sources: &[Source], now: Timestamp) -> Vec<Check> {
         .collect();
     let old: Vec<&&Source> = adopted
         .iter()
-        .filter(|source| source.last_success_at.is_none_or(|at| now.duration_since(at) > SYNC_AGE))
+        .filter(|source| {
+            source
+                .last_success_at
+                .is_none_or(|at| now.duration_since(at) > SYNC_AGE)
+        })
         .collect();
     let proposed = sources
         .iter()
         .filter(|source| source.state == SourceState::Proposed)
         .count();
     let mut checks = match old.is_empty() {
-        true => vec![ok("sources", format!("{} sources were synced within a day.", adopted.len()))],
+        true => vec![ok(
+            "sources",
+            format!("{} sources were synced within a day.", adopted.len()),
+        )],
         false => vec![not_ok(
             "sources",
             Wellness::Failed,
-            format!("{} of {} sources were not synced for a day, {} first.", old.len(), adopted.len(), old[0].name),
+            format!(
+                "{} of {} sources were not synced for a day, {} first.",
+                old.len(),
+                adopted.len(),
+                old[0].name
+            ),
             "`patchyard source list` says why; hosts that use them become unknown.",
         )],
     };
@@ -204,7 +239,9 @@ fn syncs(sources: &[Source], now: Timestamp) -> Vec<Check> {
         checks.push(not_ok(
             "sources",
             Wellness::Warning,
-            format!("{proposed} sources are used by hosts and adopted by nobody: their packages are unknown."),
+            format!(
+                "{proposed} sources are used by hosts and adopted by nobody: their packages are unknown."
+            ),
             "Look at them with `patchyard source list`, adopt those that you trust.",
         ));
     }
@@ -213,7 +250,10 @@ fn syncs(sources: &[Source], now: Timestamp) -> Vec<Check> {
 
 fn hosts(overdue: usize) -> Check {
     match overdue {
-        0 => ok("hosts", "Every host was heard of within a day of when it should have been."),
+        0 => ok(
+            "hosts",
+            "Every host was heard of within a day of when it should have been.",
+        ),
         _ => not_ok(
             "hosts",
             Wellness::Warning,
@@ -250,7 +290,10 @@ mod tests {
         let state = |backups: &[Backup]| backup(backups, now()).state;
         assert_eq!(state(&[]), Wellness::Warning);
         assert_eq!(state(&[backup_of(DAY, BackupOutcome::Complete)]), Wellness::Ok);
-        assert_eq!(state(&[backup_of(DAY * 3, BackupOutcome::Complete)]), Wellness::Warning);
+        assert_eq!(
+            state(&[backup_of(DAY * 3, BackupOutcome::Complete)]),
+            Wellness::Warning
+        );
         assert_eq!(state(&[backup_of(DAY, BackupOutcome::Failed)]), Wellness::Warning);
         assert_eq!(state(&[backup_of(DAY, BackupOutcome::Begun)]), Wellness::Warning);
     }
@@ -272,13 +315,27 @@ mod tests {
             failures: 3,
             elsewhere: None,
         };
-        let mut checks = vec![disk(None), disk(Some(0)), disk(Some(DISK_LOW)), backup(&[], now()), hosts(0), hosts(3)];
+        let mut checks = vec![
+            disk(None),
+            disk(Some(0)),
+            disk(Some(DISK_LOW)),
+            backup(&[], now()),
+            hosts(0),
+            hosts(3),
+        ];
         checks.extend(certificates(&[alarm(true), alarm(false)], now()));
         checks.extend(work(&BTreeMap::from([("assess", failing)]), now()));
         for check in &checks {
-            assert_eq!(check.state == Wellness::Ok, check.next_step.is_empty(), "{check:?}");
+            assert_eq!(
+                check.state == Wellness::Ok,
+                check.next_step.is_empty(),
+                "{check:?}"
+            );
         }
-        let failed = checks.iter().filter(|check| check.state == Wellness::Failed).count();
+        let failed = checks
+            .iter()
+            .filter(|check| check.state == Wellness::Failed)
+            .count();
         assert_eq!(failed, 3, "{checks:?}");
     }
 }

@@ -35,7 +35,9 @@ async fn open(world: &World, data: &Path) -> Context {
         chance: Arc::new(SeededChance::new(77)),
     };
     let settings = Settings::defaults_in(data);
-    Server::open(settings, ports).await.expect("the restored server opens")
+    Server::open(settings, ports)
+        .await
+        .expect("the restored server opens")
 }
 
 async fn restored(world: &World, backup: &Path, master_key: Option<&Path>) -> Result<PathBuf, RestoreError> {
@@ -64,10 +66,17 @@ async fn a_server_restored_elsewhere_begins_a_new_epoch_and_its_hosts_go_on_by_t
     let data = restored(&world, &folder, None).await.expect("restored");
     world.context.db.close().await;
     world.context = open(&world, &data).await;
-    agent.checks_in(&world, &[]).await.expect("the host is known and not taken for a copy");
+    agent
+        .checks_in(&world, &[])
+        .await
+        .expect("the host is known and not taken for a copy");
     agent.checks_in(&world, &[]).await.expect("and goes on");
     assert_eq!(world.host(before).await.id, before);
-    let lives = world.context.db.read(|view| epoch::all(view, &Whole::server())).await;
+    let lives = world
+        .context
+        .db
+        .read(|view| epoch::all(view, &Whole::server()))
+        .await;
     let lives = lives.expect("the database answers");
     assert_eq!(lives.len(), 2);
     assert!(lives[1].reason.contains("restored"), "{}", lives[1].reason);
@@ -83,12 +92,26 @@ async fn a_backup_notes_itself_and_what_it_holds_is_verified() {
         .expect("kept");
     let folder = backed_up(&world, WHOLE).await;
     let verified = backup::verify(&folder).expect("it is whole");
-    let paths: Vec<&str> = verified.manifest.files.iter().map(|file| file.path.as_str()).collect();
+    let paths: Vec<&str> = verified
+        .manifest
+        .files
+        .iter()
+        .map(|file| file.path.as_str())
+        .collect();
     let content = format!("content/{}", file.0);
-    for expected in ["database.sqlite", "keys/master.key", "content.list", content.as_str()] {
+    for expected in [
+        "database.sqlite",
+        "keys/master.key",
+        "content.list",
+        content.as_str(),
+    ] {
         assert!(paths.contains(&expected), "{expected} is not in {paths:?}");
     }
-    let noted = world.context.db.read(|view| backup_log::latest(view, &Whole::server(), 10)).await;
+    let noted = world
+        .context
+        .db
+        .read(|view| backup_log::latest(view, &Whole::server(), 10))
+        .await;
     let noted = noted.expect("the database answers");
     assert_eq!(noted.len(), 1);
     assert_eq!(noted[0].size_bytes, verified.size_bytes);
@@ -115,7 +138,11 @@ async fn a_backup_that_was_cut_short_or_changed_anywhere_is_none() {
             None => changed.push(0),
         }
         let short = &good[..good.len().saturating_sub(1)];
-        for bad in [Some(changed.as_slice()), Some(short).filter(|short| short.len() < good.len()), None] {
+        for bad in [
+            Some(changed.as_slice()),
+            Some(short).filter(|short| short.len() < good.len()),
+            None,
+        ] {
             match bad {
                 Some(bad) => fs::write(&path, bad).expect("write"),
                 None => fs::remove_file(&path).expect("remove"),
@@ -131,7 +158,10 @@ async fn a_backup_that_was_cut_short_or_changed_anywhere_is_none() {
     }
     backup::verify(&folder).expect("whole again");
     fs::remove_file(folder.join("manifest.json")).expect("remove");
-    assert!(matches!(backup::verify(&folder), Err(BackupError::NotWhole { .. })));
+    assert!(matches!(
+        backup::verify(&folder),
+        Err(BackupError::NotWhole { .. })
+    ));
 }
 
 #[tokio::test]
@@ -154,7 +184,10 @@ async fn a_backup_of_a_newer_version_or_one_that_names_files_outside_is_refused(
         let escaped = manifest(&|manifest| manifest["files"][0]["path"] = outside.into());
         assert!(matches!(escaped, Err(BackupError::Damaged { .. })), "{outside}");
     }
-    assert!(matches!(manifest(&|manifest| *manifest = "x".into()), Err(BackupError::Manifest { .. })));
+    assert!(matches!(
+        manifest(&|manifest| *manifest = "x".into()),
+        Err(BackupError::Manifest { .. })
+    ));
 }
 
 #[tokio::test]
@@ -162,8 +195,14 @@ async fn a_restore_needs_the_master_key_and_an_empty_place() {
     let world = World::new().await;
     let folder = backed_up(&world, APART).await;
     assert!(!folder.join("keys/master.key").exists());
-    assert!(matches!(restored(&world, &folder, None).await, Err(RestoreError::NoMasterKey)));
-    assert!(!world.folder.path().join("elsewhere").exists(), "nothing is left behind");
+    assert!(matches!(
+        restored(&world, &folder, None).await,
+        Err(RestoreError::NoMasterKey)
+    ));
+    assert!(
+        !world.folder.path().join("elsewhere").exists(),
+        "nothing is left behind"
+    );
     let kept = world.folder.path().join("data/keys/master.key");
     let data = restored(&world, &folder, Some(&kept)).await.expect("restored");
     assert!(matches!(
@@ -171,7 +210,10 @@ async fn a_restore_needs_the_master_key_and_an_empty_place() {
         Err(RestoreError::NotEmpty { .. })
     ));
     let context = open(&world, &data).await;
-    assert_eq!(context.authority.root_digest(), world.context.authority.root_digest());
+    assert_eq!(
+        context.authority.root_digest(),
+        world.context.authority.root_digest()
+    );
 }
 
 #[tokio::test]

@@ -155,9 +155,7 @@ impl BootedHost {
         let mut command = Command::new("nsenter");
         command
             .args(["--target", &leader.to_string()])
-            .args([
-                "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--",
-            ])
+            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--"])
             .args(words)
             .env_clear()
             .env(

@@ -11,9 +11,21 @@ use std::time::{Duration, SystemTime};
 
 /// Files of the package, from the repository's root: where from, where to, permissions.
 const FILES: [(&str, &str, u32); 4] = [
-    ("packaging/agent/patchyard-agent.service", "usr/lib/systemd/system/patchyard-agent.service", 0o644),
-    ("packaging/agent/sysusers.conf", "usr/lib/sysusers.d/patchyard-agent.conf", 0o644),
-    ("packaging/agent/agent.toml", "etc/patchyard-agent/agent.toml", 0o644),
+    (
+        "packaging/agent/patchyard-agent.service",
+        "usr/lib/systemd/system/patchyard-agent.service",
+        0o644,
+    ),
+    (
+        "packaging/agent/sysusers.conf",
+        "usr/lib/sysusers.d/patchyard-agent.conf",
+        0o644,
+    ),
+    (
+        "packaging/agent/agent.toml",
+        "etc/patchyard-agent/agent.toml",
+        0o644,
+    ),
     ("LICENSE", "usr/share/doc/patchyard-agent/copyright", 0o644),
 ];
 /// The package's own files and their permissions.
@@ -52,7 +64,9 @@ pub(super) fn build(tree: &Tree, binary: &Path, glibc: &str, out: &Path) -> Resu
     date(&stage, SystemTime::UNIX_EPOCH + Duration::from_secs(epoch))?;
     let package = out.join(format!("patchyard-agent_{version}_amd64.deb"));
     let mut pack = Command::new("dpkg-deb");
-    pack.args(["--root-owner-group", "-Zxz", "--build"]).arg(&stage).arg(&package);
+    pack.args(["--root-owner-group", "-Zxz", "--build"])
+        .arg(&stage)
+        .arg(&package);
     // What it prints says only what is said here already.
     command::output(pack.env("SOURCE_DATE_EPOCH", epoch.to_string()))?;
     Ok(package)
@@ -68,7 +82,9 @@ fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
 fn size_kib(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
     for path in below(folder)? {
-        bytes += fs::metadata(&path).with_context(|| format!("measure {}", path.display()))?.len();
+        bytes += fs::metadata(&path)
+            .with_context(|| format!("measure {}", path.display()))?
+            .len();
     }
     Ok(bytes.div_ceil(1024))
 }
@@ -91,7 +107,9 @@ fn date(folder: &Path, time: SystemTime) -> Result<()> {
 fn below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
-        let path = entry.with_context(|| format!("read {}", folder.display()))?.path();
+        let path = entry
+            .with_context(|| format!("read {}", folder.display()))?
+            .path();
         if path.is_dir() {
             found.extend(below(&path)?);
         }

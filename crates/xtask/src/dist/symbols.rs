@@ -21,7 +21,9 @@ fn newest(listed: &str) -> Option<String> {
 
 /// A version as numbers, for comparing.
 pub(super) fn version(text: &str) -> Vec<u32> {
-    text.split('.').map(|number| number.parse().unwrap_or(0)).collect()
+    text.split('.')
+        .map(|number| number.parse().unwrap_or(0))
+        .collect()
 }
 
 #[cfg(test)]

@@ -47,7 +47,9 @@ pub enum RestoreError {
         path: PathBuf,
     },
     /// Neither in the backup nor named.
-    #[error("the backup does not hold the master key: name its file with --master-key (it was keys/{MASTER_KEY} of the old data directory)")]
+    #[error(
+        "the backup does not hold the master key: name its file with --master-key (it was keys/{MASTER_KEY} of the old data directory)"
+    )]
     NoMasterKey,
     /// The settings in the backup.
     #[error("read the settings of the backup")]
@@ -73,9 +75,18 @@ pub enum RestoreError {
 ///
 /// # Errors
 /// [`RestoreError`].
-pub async fn restore(request: Restore<'_>, now: Timestamp, chance: &dyn Chance) -> Result<Restored, RestoreError> {
+pub async fn restore(
+    request: Restore<'_>,
+    now: Timestamp,
+    chance: &dyn Chance,
+) -> Result<Restored, RestoreError> {
     let backup = verify(request.backup)?;
-    if request.data.is_dir() && fs::read_dir(request.data).map_err(failed(request.data))?.next().is_some() {
+    if request.data.is_dir()
+        && fs::read_dir(request.data)
+            .map_err(failed(request.data))?
+            .next()
+            .is_some()
+    {
         return Err(RestoreError::NotEmpty {
             path: request.data.to_owned(),
         });
@@ -133,7 +144,8 @@ pub async fn restore(request: Restore<'_>, now: Timestamp, chance: &dyn Chance) 
 }
 
 async fn begin(db: &Db, id: EpochId, reason: String, now: Timestamp) -> Result<epoch::Epoch, store::Error> {
-    db.write(move |tx| epoch::begin(tx, &Whole::server(), id, &reason, now)).await
+    db.write(move |tx| epoch::begin(tx, &Whole::server(), id, &reason, now))
+        .await
 }
 
 /// Each file gets into the store by its digest, as if it had been fetched.

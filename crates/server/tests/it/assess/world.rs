@@ -81,7 +81,8 @@ impl World {
         };
         Published {
             suite: suite.to_owned(),
-            identity: SourceIdentity::of((&**snapshot.release.facts()).into()).expect("the world can be made"),
+            identity: SourceIdentity::of((&**snapshot.release.facts()).into())
+                .expect("the world can be made"),
             kept: Kept {
                 release_digest: snapshot.release_digest,
                 signature_digest: snapshot.signature_digest,
@@ -174,9 +175,11 @@ impl World {
             channel_config: Some(content::sha256(format!("{config:?}").as_bytes())),
         };
         let needed = fleet.needs(&row);
-        let kept = needed
-            .inventory
-            .map(|digest| fleet.learn_inventory(digest, &inventory).expect("the world can be made"));
+        let kept = needed.inventory.map(|digest| {
+            fleet
+                .learn_inventory(digest, &inventory)
+                .expect("the world can be made")
+        });
         if let Some(digest) = needed.channel_config {
             fleet.learn_config(digest, config.clone(), Reading::Whole);
         }
