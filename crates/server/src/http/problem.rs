@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::app::refusal::Refusal;
+use crate::app::text::is_steering;
 
 /// One row of the table: a code is never renamed, never reused for something else and never removed.
 macro_rules! codes {
@@ -142,9 +143,12 @@ pub struct ProblemBody<'a> {
 impl Problem {
     /// A refusal with a sentence of its own.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        // A detail may repeat what was sent: nothing in it steers a terminal or hides.
+        let detail: String = detail.into();
+        let shown = |letter| if is_steering(letter) { '\u{fffd}' } else { letter };
         Self {
             code,
-            detail: detail.into(),
+            detail: detail.chars().map(shown).collect(),
             fields: Vec::new(),
             retry_after_seconds: None,
         }
