@@ -23,7 +23,10 @@ const FLOORS: [(&str, &[&str]); 11] = [
         ],
     ),
     // Beside the houses: nothing may use it.
-    ("simulation", &["domain", "content", "protocol", "store", "server", "agent"]),
+    (
+        "simulation",
+        &["domain", "content", "protocol", "store", "server", "agent"],
+    ),
     ("testkit", &["domain", "content", "sources", "agent"]),
     ("xtask", &[]),
 ];
