@@ -12,7 +12,8 @@ use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Runs the server until it is interrupted.
 ///
@@ -37,11 +38,13 @@ pub fn up(up: &Up, variables: &Variables<'_>) -> anyhow::Result<()> {
         let running = Server::start(settings).await?;
         note_address(&data, &running)?;
         say_where(&running, variables)?;
+        let package = tokio::spawn(offer_package(running.context().clone(), package_file(up)?));
         let here = match up.no_agent {
             true => None,
             false => Some(here::begin(&data, &running)),
         };
         until_told().await?;
+        package.abort();
         say("\nStopping ...\n")?;
         if let Some(here) = here {
             here.end().await;
@@ -139,6 +142,32 @@ fn say_where(running: &Running, variables: &Variables<'_>) -> anyhow::Result<()>
 fn program(variables: &Variables<'_>) -> String {
     (variables.variable)("PATCHYARD_COMMAND")
         .unwrap_or_else(|| std::env::args().next().unwrap_or_else(|| "patchyard".to_owned()))
+}
+
+/// Where the agent's package is, or will be.
+fn package_file(up: &Up) -> anyhow::Result<PathBuf> {
+    match &up.agent_package {
+        Some(file) => Ok(file.clone()),
+        None => Ok(std::env::current_exe()
+            .context("find this program")?
+            .with_file_name("patchyard-agent.deb")),
+    }
+}
+
+/// Offers the agent's package to hosts as soon as it is there, and a newer one when it is replaced.
+async fn offer_package(context: server::Context, file: PathBuf) {
+    let mut offered = None;
+    loop {
+        let changed = fs::metadata(&file).and_then(|facts| facts.modified()).ok();
+        if changed.is_some() && changed != offered {
+            match server::app::agent_package::offer(&context, &file).await {
+                Ok(digest) => tracing::info!(%digest, "Hosts get the agent's package from here."),
+                Err(error) => tracing::warn!(error = text::chain(&error), "The agent's package is not offered."),
+            }
+            offered = changed;
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
 }
 
 async fn until_told() -> anyhow::Result<()> {

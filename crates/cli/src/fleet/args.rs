@@ -390,6 +390,9 @@ pub struct Up {
     /// Do not enrol this machine.
     #[arg(long)]
     pub no_agent: bool,
+    /// The agent's Debian package, for hosts that have none yet [default: patchyard-agent.deb beside this program].
+    #[arg(long, value_name = "FILE")]
+    pub agent_package: Option<PathBuf>,
 }
 
 /// `patchyard listen`

@@ -111,6 +111,9 @@ pub struct NewEnrolmentTokenView {
     pub token: EnrolmentTokenView,
     /// What `patchyard-agent enrol` takes: a secret.
     pub text: String,
+    /// SHA-256 of the agent's package, in hexadecimal digits: to be had below `/agent/package/`, where the server has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
 }
 
 /// The tenant's enrolment tokens that the caller may see, the last made last.
@@ -200,6 +203,7 @@ pub async fn create(
     };
     let addresses = crate::agents::addresses(&ctx.settings);
     let authority = ctx.authority.root_digest();
+    let package = super::agent_package::current(ctx).await?;
     let scope = place.scope;
     change::make(ctx, caller, scope.owner(), once, Keep::Sealed, move |tx| {
         let site = site::get(tx, &scope, site_id)?.ok_or(Refusal::NotFound { what: "site" })?;
@@ -211,7 +215,7 @@ pub async fn create(
             authority,
             secret,
             site: shorten(&site.name).to_owned(),
-            package: None,
+            package,
             expires: expires_at,
         };
         let record = Record::of(Verb::Create, Noun::EnrolmentToken, row.id);
@@ -223,6 +227,7 @@ pub async fn create(
             NewEnrolmentTokenView {
                 token: made.into(),
                 text: carried.to_text(),
+                package: package.map(|digest| digest.to_string()),
             },
             record,
         )
