@@ -19,6 +19,7 @@ pub use flush::{flush, spawn};
 pub use registry::{Agents, refresh, wipe};
 
 use crate::context::Context;
+use crate::operations::metrics::Metric;
 use domain::identity::Nonce;
 use jiff::{SignedDuration, Timestamp};
 use protocol::envelope::{Envelope, Header, Unopened};
@@ -69,7 +70,14 @@ pub async fn begin(context: &Context, request: &[u8], peer: Peer) -> Begun {
         _ => known_agent(context, &unopened, peer).await,
     };
     match judged {
-        Ok(begun) => begun,
+        Ok(begun) => {
+            match (&begun, unopened.kind()) {
+                (Begun::Answered(_), Kind::CHECK_IN) => context.metrics.count(Metric::CheckIns),
+                (Begun::Answered(_), Kind::ENROL) => context.metrics.count(Metric::Enrolments),
+                _ => {}
+            }
+            begun
+        }
         Err(refusal) => Begun::Answered(refuse(context, &header, refusal, Some(unopened.kind()))),
     }
 }
@@ -144,6 +152,7 @@ fn seal_body(context: &Context, request: &Header, kind: Kind, body: &protocol::e
 
 /// A refusal in its envelope. One of an enrolment introduces the server, so that the agent can tell who refuses.
 fn refuse(context: &Context, request: &Header, refusal: Refusal, asked: Option<Kind>) -> Vec<u8> {
+    context.metrics.count(Metric::Refusals);
     let message = refusal.into_message(context);
     match asked {
         Some(Kind::ENROL) => {

@@ -16,6 +16,7 @@ pub use load::{LoadError, catch_up};
 
 use crate::catalog;
 use crate::context::Context;
+use crate::operations::metrics::Metric;
 use crate::reconcile::Outcome;
 use store::lease::Fence;
 use store::{Scope, Whole, tenant};
@@ -41,6 +42,8 @@ pub async fn run(context: &Context, fence: &Fence) -> Outcome {
             break;
         }
     }
+    let ended = u64::try_from(context.clock.now().as_second()).unwrap_or(0);
+    context.metrics.set(Metric::LastAssessment, ended);
     Ok(format!(
         "{tenants} tenants, {hosts} hosts changed, {bitmaps} bitmaps written, {proposed} sources proposed"
     ))
@@ -66,6 +69,7 @@ pub async fn run_tenant(
     let mut kept = context.fleets.of(scope.tenant()).await;
     load::catch_up(context, scope, &mut kept).await?;
     let (bitmaps, hosts) = write::write(context, fence, scope, &mut kept).await?;
+    context.metrics.add(Metric::HostsAssessed, hosts as u64);
     let proposed = match kept.new_wishes() {
         None => 0,
         Some(wishes) => catalog::propose::note(context, scope, wishes, kept.key_files()).await?,

@@ -350,8 +350,13 @@ impl Authority {
         Ok(renewed)
     }
 
-    /// What ends soon, or has ended, soonest first.
-    pub fn alarms(&self, now: Timestamp) -> Vec<Alarm> {
+    /// When the first of the server's certificates ends.
+    pub fn first_ending(&self) -> Timestamp {
+        let ends = self.endings().into_iter().map(|(_, until)| until);
+        ends.min().expect("the root authority has an end")
+    }
+
+    fn endings(&self) -> Vec<(Ending, Timestamp)> {
         let listener = self
             .listener
             .read()
@@ -364,7 +369,13 @@ impl Authority {
             (Ending::Listener, listener.until),
         ];
         endings.extend(self.given.as_ref().map(|given| (Ending::Given, given.until)));
-        let mut alarms: Vec<Alarm> = endings
+        endings
+    }
+
+    /// What ends soon, or has ended, soonest first.
+    pub fn alarms(&self, now: Timestamp) -> Vec<Alarm> {
+        let mut alarms: Vec<Alarm> = self
+            .endings()
             .into_iter()
             .filter(|&(what, until)| until.duration_since(now) < what.ahead())
             .map(|(what, until)| Alarm {

@@ -5,6 +5,7 @@ use crate::assess::Fleets;
 use crate::authority::Authority;
 use crate::clock::{Chance, Clock};
 use crate::local::Local;
+use crate::operations::metrics::Metrics;
 use crate::reconcile::Board;
 use crate::settings::Settings;
 use crate::start::DataDir;
@@ -28,6 +29,8 @@ pub struct Context {
     pub fleets: Arc<Fleets>,
     /// How the background work went.
     pub board: Arc<Board>,
+    /// What the server counts.
+    pub metrics: Arc<Metrics>,
     /// What lets the person at this machine in.
     pub local: Arc<Local>,
     /// The life of the server between two restores.
@@ -55,10 +58,24 @@ pub enum Work {
     SealAudit,
     /// Writing who was last seen when.
     FlushLiveness,
+    /// Forgetting what is older than anybody wants.
+    Retain,
+    /// Removing content that nothing refers to.
+    SweepContent,
+    /// Noting what takes room.
+    NoteStorage,
 }
 
 impl Work {
-    const ALL: [Self; 4] = [Self::Assess, Self::Sync, Self::SealAudit, Self::FlushLiveness];
+    const ALL: [Self; 7] = [
+        Self::Assess,
+        Self::Sync,
+        Self::SealAudit,
+        Self::FlushLiveness,
+        Self::Retain,
+        Self::SweepContent,
+        Self::NoteStorage,
+    ];
 }
 
 /// Nudges for background work, and for check-ins that are being held.

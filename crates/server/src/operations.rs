@@ -5,3 +5,6 @@ pub mod backup;
 pub mod doctor;
 pub mod logs;
 pub mod metrics;
+pub mod retention;
+pub mod storage;
+pub mod sweep;

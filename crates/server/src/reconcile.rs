@@ -8,7 +8,8 @@ pub use board::{Board, Run, Standing, chain};
 use crate::clock::{draw, draw_below};
 use crate::context::{Context, Work};
 use crate::start::millis;
-use crate::{assess, catalog};
+use crate::operations::{retention, storage, sweep};
+use crate::{app, assess, catalog};
 use domain::id::NodeId;
 use jiff::SignedDuration;
 use std::future::Future;
@@ -40,8 +41,10 @@ pub struct Reconciler {
     pub run: fn(Context, Fence) -> Doing,
 }
 
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
+
 /// The server's background work.
-pub const ALL: [Reconciler; 2] = [
+pub const ALL: [Reconciler; 6] = [
     Reconciler {
         name: "sync",
         work: Work::Sync,
@@ -55,6 +58,39 @@ pub const ALL: [Reconciler; 2] = [
         every: SignedDuration::from_secs(60),
         lease: SignedDuration::from_mins(2),
         run: |context, fence| Box::pin(async move { assess::run(&context, &fence).await }),
+    },
+    Reconciler {
+        name: "seal-audit",
+        work: Work::SealAudit,
+        every: SignedDuration::from_secs(60),
+        lease: SignedDuration::from_mins(2),
+        run: |context, fence| {
+            Box::pin(async move {
+                let sealed = app::audit::seal(&context, &fence).await?;
+                Ok(format!("{sealed} records sealed"))
+            })
+        },
+    },
+    Reconciler {
+        name: "retain",
+        work: Work::Retain,
+        every: A_DAY,
+        lease: SignedDuration::from_hours(1),
+        run: |context, fence| Box::pin(async move { retention::run(&context, &fence).await }),
+    },
+    Reconciler {
+        name: "sweep-content",
+        work: Work::SweepContent,
+        every: A_DAY,
+        lease: SignedDuration::from_hours(1),
+        run: |context, _fence| Box::pin(async move { sweep::run(&context).await }),
+    },
+    Reconciler {
+        name: "note-storage",
+        work: Work::NoteStorage,
+        every: A_DAY,
+        lease: SignedDuration::from_hours(1),
+        run: |context, fence| Box::pin(async move { storage::daily(&context, &fence).await }),
     },
 ];
 

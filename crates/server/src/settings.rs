@@ -39,6 +39,30 @@ pub struct SettingsFile {
     pub hold_seconds: u32,
     /// Bounds on what connections may cost.
     pub limits: Limits,
+    /// How long what is no longer in force is kept.
+    pub retention: Retention,
+}
+
+/// Days for which the past is kept, each 1 to 36,500. What is in force is kept however old it is.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// What hosts were missing, for questions about a moment of the past. Default 400.
+    pub finding_days: u32,
+    /// What hosts had, and what changed on them. Default 400.
+    pub document_days: u32,
+    /// Snapshots that newer ones took the place of, with their files. Default 30.
+    pub snapshot_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            finding_days: 400,
+            document_days: 400,
+            snapshot_days: 30,
+        }
+    }
 }
 
 /// Files of a certificate that somebody else issued.
@@ -80,6 +104,7 @@ impl Default for SettingsFile {
             check_in_seconds: 300,
             hold_seconds: 55,
             limits: Limits::default(),
+            retention: Retention::default(),
         }
     }
 }
@@ -210,6 +235,16 @@ impl SettingsFile {
                 return refused(name, value.to_string(), "1 to 1000000");
             }
         }
+        let retention = &self.retention;
+        for (name, value) in [
+            ("retention.finding_days", retention.finding_days),
+            ("retention.document_days", retention.document_days),
+            ("retention.snapshot_days", retention.snapshot_days),
+        ] {
+            if !(1..=36_500).contains(&value) {
+                return refused(name, value.to_string(), "1 to 36500");
+            }
+        }
         if limits.body_bytes < 16 << 20 || limits.body_bytes > 16 << 30 {
             let range = "16777216 (16 MiB) to 17179869184 (16 GiB)";
             return refused("limits.body_bytes", limits.body_bytes.to_string(), range);
@@ -274,6 +309,8 @@ mod tests {
             "addresses = [\"a b:1\"]",
             "[limits]\nqueue = 0",
             "[limits]\nbody_bytes = 1",
+            "[retention]\nfinding_days = 0",
+            "[retention]\nsnapshot_days = 36501",
         ] {
             assert!(
                 matches!(written(refused), Err(SettingsError::OutOfRange { .. })),

@@ -131,6 +131,7 @@ impl Server {
             agents: Arc::new(agents),
             fleets: Arc::default(),
             board: Arc::default(),
+            metrics: Arc::default(),
             local: Arc::new(local),
             epoch: Arc::new(epoch),
             clock,

@@ -1,7 +1,7 @@
 //! Documents that hosts hand in, by their digest: stored once a tenant, however many hosts have the same.
 
 use crate::value::{Row, values, words};
-use crate::{Error, Scope, Tx, View};
+use crate::{Error, Scope, Tx, View, Whole};
 use domain::digest::Sha256Digest;
 use jiff::Timestamp;
 
@@ -90,6 +90,18 @@ pub fn get(view: &mut View, scope: &Scope, digest: Sha256Digest) -> Result<Optio
         "SELECT digest, kind, encoding, size_bytes, bytes FROM documents WHERE tenant_id = $1 AND digest = $2",
         values![scope, digest],
         read,
+    )
+}
+
+/// The documents of all tenants whose bytes are content: for marking what a sweep must keep.
+///
+/// # Errors
+/// Of the database.
+pub fn kept_as_content(view: &mut View, _: &Whole) -> Result<Vec<Sha256Digest>, Error> {
+    view.list(
+        "SELECT digest FROM documents WHERE encoding = $1",
+        values![Encoding::Content],
+        |row| row.get(0),
     )
 }
 

@@ -5,6 +5,7 @@ use super::registry::{AgentHost, Entry, Named, Sign, Step, mode_of};
 use super::{Begun, Peer, carry, documents, renew, seal, version};
 use crate::clock::draw_below;
 use crate::context::{Context, Held};
+use crate::operations::metrics::Metric;
 use jiff::{SignedDuration, Timestamp};
 use protocol::document::DocumentKind;
 use protocol::envelope::{Header, Opened};
@@ -53,6 +54,7 @@ impl HeldCheckIn {
             Ok(asked) => answer.carry.clone_from(&asked),
             Err(refusal) => return super::refuse(context, &self.request, refusal, None),
         }
+        context.metrics.count(Metric::CheckIns);
         seal(context, &self.request, &answer)
     }
 
@@ -127,8 +129,9 @@ fn advance(
     match host.step(message.link.count, header.sent_as(), message.bearer.into()) {
         Step::Next(count) => Ok((count, true)),
         Step::Again(count) => Ok((count, false)),
+        // Nobody waits for this answer, or somebody whose clock went back: asking again is right, giving up an identity is not.
         Step::Replay => Err(Refusal::with(
-            RefusalKind::Superseded,
+            RefusalKind::Busy,
             "The request was answered before.",
         )),
         Step::Copy => Err(Refusal::of(RefusalKind::Superseded)),

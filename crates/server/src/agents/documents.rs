@@ -8,6 +8,7 @@ use super::refusal::Refusal;
 use super::registry::{AgentHost, Entry, Named};
 use super::{Begun, carry, seal};
 use crate::context::{Context, Work};
+use crate::operations::metrics::Metric;
 use domain::digest::Sha256Digest;
 use jiff::Timestamp;
 use protocol::document::channels::ChannelConfigDocument;
@@ -38,6 +39,7 @@ pub(super) async fn answer(context: &Context, entry: &Entry, opened: &Opened<'_>
     }
     let (mut taken, mut refused, mut digests) = (Vec::new(), Vec::new(), Vec::new());
     for (part, bytes) in message.documents.iter().zip(bytes) {
+        let sent = bytes.len() as u64;
         // Taken before, and the answer was lost.
         if host.current(part.kind) == Some(part.digest) {
             digests.push(part.digest);
@@ -45,18 +47,25 @@ pub(super) async fn answer(context: &Context, entry: &Entry, opened: &Opened<'_>
         }
         if part.kind == DocumentKind::IndexFile {
             match carry::take_piece(context, host, part, bytes) {
-                Ok(is_whole) => digests.extend(is_whole.then_some(part.digest)),
+                Ok(is_whole) => {
+                    context.metrics.add(Metric::DocumentBytes, sent);
+                    digests.extend(is_whole.then_some(part.digest));
+                }
                 Err(unfit) => refused.push(unfit.refused(part.digest)),
             }
             continue;
         }
         match judge(context, host, part, bytes).await? {
-            Ok(checked) => taken.push(checked),
+            Ok(checked) => {
+                context.metrics.add(Metric::DocumentBytes, sent);
+                taken.push(checked);
+            }
             Err(document) => refused.push(document),
         }
     }
     digests.extend(taken.iter().map(|checked| checked.document.digest));
     store_all(context, host, taken).await?;
+    context.metrics.add(Metric::Documents, digests.len() as u64);
     let missing = missing_key_files(context, host).await?;
     let mut wanted: Vec<Wanted> = missing.into_iter().map(wanted_key_file).collect();
     carry::hand_over(context, host).await?;

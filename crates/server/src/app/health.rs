@@ -1,8 +1,14 @@
-//! Whether the server can do its work.
+//! Whether the server can do its work, what it counts, and what is wrong with it.
 
+use store::backup_log::{self, BackupOutcome};
 use store::{Whole, epoch};
 
+use super::refusal::Refusal;
 use crate::Context;
+use crate::operations::doctor;
+use crate::operations::metrics::Metric;
+
+pub use crate::operations::doctor::Check;
 
 /// Does the database answer?
 pub async fn is_ready(ctx: &Context) -> bool {
@@ -10,4 +16,34 @@ pub async fn is_ready(ctx: &Context) -> bool {
         .read(|view| epoch::current(view, &Whole::server()))
         .await
         .is_ok()
+}
+
+/// Everything that is looked at, the worst first.
+///
+/// # Errors
+/// Of the database.
+pub async fn examine(ctx: &Context) -> Result<Vec<Check>, Refusal> {
+    Ok(doctor::examine(ctx).await?)
+}
+
+/// The page that a Prometheus server reads. Numbers that are not counted but looked at are looked at now; what cannot be
+/// looked at stays as it was.
+pub async fn exposition(ctx: &Context) -> String {
+    let (metrics, now) = (&ctx.metrics, ctx.clock.now());
+    metrics.set(Metric::Held, ctx.wake_ups.held() as u64);
+    if let Some(free) = doctor::free_bytes(ctx) {
+        metrics.set(Metric::DiskFree, free);
+    }
+    let left = ctx.authority.first_ending().duration_since(now).as_secs();
+    metrics.set(Metric::CertificateSeconds, u64::try_from(left).unwrap_or(0));
+    let backups = ctx.db.read(|view| backup_log::latest(view, &Whole::server(), 20)).await;
+    let whole = backups.ok().and_then(|backups| {
+        let mut whole = backups.into_iter().filter(|backup| backup.outcome == BackupOutcome::Complete);
+        whole.next()
+    });
+    if let Some(backup) = whole {
+        let made = u64::try_from(backup.started_at.as_second()).unwrap_or(0);
+        metrics.set(Metric::LastBackup, made);
+    }
+    metrics.exposition()
 }

@@ -7,6 +7,7 @@ use super::{CREDENTIALS, carry, derive};
 use crate::authority::sealed::SealError;
 use crate::clock::{draw, draw_below};
 use crate::context::{Context, Work};
+use crate::operations::metrics::Metric;
 use crate::reconcile::{Outcome, chain};
 use crate::start::millis;
 use domain::digest::Sha256Digest;
@@ -210,6 +211,10 @@ async fn adopt(
             Ok(adopted)
         })
         .await?;
+    context.metrics.count(match adopted {
+        Some(Adopted::Now | Adopted::Already) => Metric::Syncs,
+        Some(Adopted::Older | Adopted::NoSource) | None => Metric::SyncFailures,
+    });
     Ok(adopted == Some(Adopted::Now))
 }
 
@@ -239,6 +244,7 @@ fn failed(
     context: &Context,
     now: Timestamp,
 ) -> SyncNote {
+    context.metrics.count(Metric::SyncFailures);
     let before: serde_json::Value = serde_json::from_str(&source.last_outcome).unwrap_or_default();
     let failures = before["failures"].as_u64().unwrap_or(0).saturating_add(1);
     let schedule: ScheduleJson = row::parse("the schedule", &source.schedule).unwrap_or_default();

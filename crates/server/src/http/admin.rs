@@ -5,6 +5,7 @@ pub mod answer;
 pub mod catalog;
 pub mod hosts;
 pub mod input;
+pub mod operations;
 pub mod people;
 pub mod records;
 pub mod route;
@@ -90,6 +91,7 @@ pub fn routes() -> Vec<Route> {
         catalog::routes(),
         people::routes(),
         records::routes(),
+        operations::routes(),
     ]
     .into_iter()
     .flatten()

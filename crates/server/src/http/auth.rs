@@ -23,6 +23,7 @@ use crate::app::permission::Reach;
 use crate::app::refusal::Refusal;
 use crate::app::secret::{Kind, Secret};
 use crate::clock::draw_below;
+use crate::operations::metrics::Metric;
 
 /// The cookie of a log-in. The prefix makes browsers insist on `Secure`, `Path=/` and no `Domain` (RFC 6265bis, 4.1.3.2).
 pub const SESSION_COOKIE: &str = "__Host-patchyard";
@@ -42,10 +43,15 @@ pub struct Door {
 
 /// Lets a request through to its handler, or answers it with a problem.
 pub async fn guard(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let metrics = Arc::clone(&door.api.ctx.metrics);
+    metrics.count(Metric::ApiRequests);
     let mut answer = match enter(&door, request, next).await {
         Ok(answer) => answer,
         Err(problem) => scatter(&door.api, problem).into_response(),
     };
+    if answer.status().is_server_error() {
+        metrics.count(Metric::ApiFailures);
+    }
     protect(answer.headers_mut());
     answer
 }
@@ -273,7 +279,10 @@ fn take_budget(taken: Result<(), u32>) -> Result<(), Problem> {
 async fn take_turn(api: &Api, party: Party) -> Result<super::limits::Turn, Problem> {
     api.desk.turns.take(party).await.map_err(|_full| match party {
         Party::Tenant(_) => Problem::plain(Code::TooMany).after(1),
-        Party::Server => Problem::plain(Code::Busy).after(1),
+        Party::Server => {
+            api.ctx.metrics.count(Metric::Busy);
+            Problem::plain(Code::Busy).after(1)
+        }
     })
 }
 

@@ -6,6 +6,7 @@ use super::gate::{Gate, Place, Room};
 use crate::agents::{self, Begun, Peer};
 use crate::authority::tls;
 use crate::context::Context;
+use crate::operations::metrics::Metric;
 use crate::start::told_to_stop;
 use axum::extract::ConnectInfo;
 use http_body_util::Full;
@@ -91,8 +92,11 @@ impl Bound {
             };
             match accepted {
                 Ok((stream, address)) => {
-                    if let Some(place) = door.gate.place(address.ip()) {
-                        connections.spawn(Arc::clone(&door).connection(stream, address, place));
+                    match door.gate.place(address.ip()) {
+                        Some(place) => {
+                            connections.spawn(Arc::clone(&door).connection(stream, address, place));
+                        }
+                        None => door.context.metrics.count(Metric::Busy),
                     }
                 }
                 Err(error) => {
@@ -136,12 +140,14 @@ impl Door {
     async fn connection(self: Arc<Self>, stream: TcpStream, address: SocketAddr, place: Place) {
         // Small answers must not wait for more to send (RFC 896).
         let _best_effort = stream.set_nodelay(true);
+        let _open = self.context.metrics.hold(Metric::Connections);
         let turn = self.gate.handshake().await;
         let shaken = timeout(HANDSHAKE_DEADLINE, self.tls.accept(stream)).await;
         drop(turn);
         let Ok(Ok(stream)) = shaken else {
             return;
         };
+        self.context.metrics.count(Metric::Handshakes);
         let door = Arc::clone(&self);
         let service = service_fn(move |request| {
             let door = Arc::clone(&door);
@@ -172,11 +178,17 @@ impl Door {
         if agent::is_ours(&request) {
             let answer = match self.exchange(request, address).await {
                 Ok(answer) => agent::envelope(answer),
-                Err(refusal) => agent::refused(refusal, &self.gate),
+                Err(refusal) => {
+                    if refusal == Refusal::Busy {
+                        self.context.metrics.count(Metric::Busy);
+                    }
+                    agent::refused(refusal, &self.gate)
+                }
             };
             return answer.map(axum::body::Body::new);
         }
         let Some(_turn) = self.gate.request().await else {
+            self.context.metrics.count(Metric::Busy);
             let refused: Response<Full<Bytes>> = agent::refused(Refusal::Busy, &self.gate);
             return refused.map(axum::body::Body::new);
         };

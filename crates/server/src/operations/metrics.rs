@@ -2,6 +2,7 @@
 //! table, [`METRICS`], which is also their documentation; a metric that is not in it cannot be counted.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number that the server keeps.
@@ -212,6 +213,15 @@ impl Metrics {
         self.values[metric as usize].fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// One more of a gauge, for as long as the value lives.
+    pub fn hold(self: &Arc<Self>, metric: Metric) -> Counted {
+        self.count(metric);
+        Counted {
+            metrics: Arc::clone(self),
+            metric,
+        }
+    }
+
     /// Exactly so many, of a gauge.
     pub fn set(&self, metric: Metric, number: u64) {
         self.values[metric as usize].store(number, Ordering::Relaxed);
@@ -241,6 +251,19 @@ impl Metrics {
     }
 }
 
+/// One of those that a gauge counts. Dropping it makes it one fewer.
+#[derive(Debug)]
+pub struct Counted {
+    metrics: Arc<Metrics>,
+    metric: Metric,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.metrics.less(self.metric);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,14 +284,15 @@ mod tests {
         let metrics = Metrics::default();
         metrics.count(Metric::CheckIns);
         metrics.add(Metric::CheckIns, 2);
-        metrics.count(Metric::Connections);
-        metrics.less(Metric::Connections);
+        let metrics = Arc::new(metrics);
+        drop(metrics.hold(Metric::Connections));
+        let _open = metrics.hold(Metric::Connections);
         let page = metrics.exposition();
         assert!(
             page.contains("\n# TYPE patchyard_check_ins_total counter\npatchyard_check_ins_total 3\n"),
             "{page}"
         );
-        assert!(page.contains("\npatchyard_connections 0\n"), "{page}");
+        assert!(page.contains("\npatchyard_connections 1\n"), "{page}");
         assert_eq!(page.lines().count(), METRICS.len() * 3);
     }
 

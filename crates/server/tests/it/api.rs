@@ -2,6 +2,7 @@
 
 mod hostile;
 mod matrix;
+mod operations;
 mod people;
 mod places;
 mod rules;
