@@ -1,17 +1,19 @@
 //! The document of what else a host says of itself, and what stays the same until somebody changes something: system,
 //! hardware, kernels, addresses, sockets, who else updates it, and what was changed lately.
 
+pub mod history;
+pub mod network;
+
 use super::{Document, DocumentError, DocumentKind, Wire, wire_struct, wire_words};
 use crate::limits;
 use crate::wire::is_default;
-use domain::host::change::{Author, History, PackageChange, Transaction};
 use domain::host::facts::{Facts, HostFacts, Known, PackageDatabase, PendingRestart, RebootReason, Sight};
 use domain::host::hardware::{Hardware, Virtualisation};
 use domain::host::kernel::{KernelImage, Kernels, RunningKernel};
-use domain::host::network::{Interface, InterfaceAddress, Listening, Neighbour, Neighbours, Transport};
 use domain::host::updater::{Updater, UpdaterEffect};
+use history::WireHistory;
+use network::{WireInterface, WireListening, WireNeighbours};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
 
 /// Everything that a host says of itself besides packages and sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -365,122 +367,6 @@ impl Wire for WireRebootReason {
     }
 }
 
-/// A network interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WireInterface {
-    /// Its name.
-    pub name: String,
-    /// Its link-layer address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link_address: Option<String>,
-    /// Its addresses.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub addresses: Vec<WireInterfaceAddress>,
-}
-
-wire_struct!(
-    WireInterface = Interface {
-        name,
-        link_address,
-        addresses
-    }
-);
-
-/// An address of an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WireInterfaceAddress {
-    /// The address.
-    pub address: IpAddr,
-    /// How many bits of it name the network.
-    pub prefix_length: u8,
-}
-
-wire_struct!(
-    WireInterfaceAddress = InterfaceAddress {
-        address,
-        prefix_length
-    }
-);
-
-/// Hosts seen on the local links.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WireNeighbours {
-    /// When, in microseconds since 1970 by the host's own clock.
-    pub seen_at_micros: i64,
-    /// Who.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub neighbours: Vec<WireNeighbour>,
-    /// How many more.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub omitted: u32,
-}
-
-wire_struct!(
-    WireNeighbours = Neighbours {
-        seen_at_micros,
-        neighbours,
-        omitted
-    }
-);
-
-/// Another host on a link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WireNeighbour {
-    /// Its address.
-    pub address: IpAddr,
-    /// Its link-layer address.
-    pub link_address: String,
-    /// The interface.
-    pub interface: String,
-}
-
-wire_struct!(
-    WireNeighbour = Neighbour {
-        address,
-        link_address,
-        interface
-    }
-);
-
-/// A socket that waits for others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WireListening {
-    /// Its protocol.
-    pub protocol: WireTransport,
-    /// Its port.
-    pub port: u16,
-    /// The address that it is bound to.
-    pub address: IpAddr,
-    /// The program.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program: Option<String>,
-    /// Its service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<String>,
-}
-
-wire_struct!(
-    WireListening = Listening {
-        protocol,
-        port,
-        address,
-        program,
-        service
-    }
-);
-
-/// A transport protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WireTransport {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-}
-
-wire_words!(WireTransport = Transport { Tcp, Udp });
-
 /// Something else that updates the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireUpdater {
@@ -513,125 +399,6 @@ wire_words!(
         Configures
     }
 );
-
-/// The latest changes of packages.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WireHistory {
-    /// Oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub transactions: Vec<WireTransaction>,
-    /// Why there may have been more.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unread: Vec<String>,
-}
-
-wire_struct!(WireHistory = History { transactions, unread });
-
-/// Changes that belong together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WireTransaction {
-    /// When, in microseconds since 1970 by the host's own clock.
-    pub at_micros: i64,
-    /// Who.
-    pub by: WireAuthor,
-    /// The command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub command: Option<String>,
-    /// What.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<WirePackageChange>,
-    /// How many more.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub omitted: u32,
-}
-
-wire_struct!(
-    WireTransaction = Transaction {
-        at_micros,
-        by,
-        command,
-        changes,
-        omitted
-    }
-);
-
-/// One package's change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WirePackageChange {
-    /// Its name.
-    pub package: Box<str>,
-    /// Its architecture.
-    pub architecture: Box<str>,
-    /// The version before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Box<str>>,
-    /// The version after.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<Box<str>>,
-}
-
-wire_struct!(
-    WirePackageChange = PackageChange {
-        package,
-        architecture,
-        from,
-        to
-    }
-);
-
-/// Who changed packages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "is")]
-pub enum WireAuthor {
-    /// Patchyard's agent, by this order.
-    Patchyard {
-        /// The order's name.
-        order: String,
-    },
-    /// Another tool.
-    Tool {
-        /// Its name.
-        name: String,
-    },
-    /// A person.
-    Person {
-        /// Their login.
-        login: String,
-        /// The program that they used.
-        program: String,
-    },
-    /// Root, whoever that was.
-    Root {
-        /// The program that was used.
-        program: String,
-    },
-    /// Nobody is recorded.
-    Unrecorded,
-}
-
-impl Wire for WireAuthor {
-    type Domain = Author;
-
-    fn of(value: &Author) -> Self {
-        match value.clone() {
-            Author::Patchyard { order } => Self::Patchyard { order },
-            Author::Tool { name } => Self::Tool { name },
-            Author::Person { login, program } => Self::Person { login, program },
-            Author::Root { program } => Self::Root { program },
-            Author::Unrecorded => Self::Unrecorded,
-        }
-    }
-
-    fn into_domain(self) -> Author {
-        match self {
-            Self::Patchyard { order } => Author::Patchyard { order },
-            Self::Tool { name } => Author::Tool { name },
-            Self::Person { login, program } => Author::Person { login, program },
-            Self::Root { program } => Author::Root { program },
-            Self::Unrecorded => Author::Unrecorded,
-        }
-    }
-}
 
 impl From<&HostFacts> for FactsDocument {
     fn from(facts: &HostFacts) -> Self {
