@@ -136,6 +136,10 @@ pub(crate) fn migrate(tx: &mut Tx, now: Timestamp) -> Result<(), OpenError> {
         tx.script(notes)?;
     }
     is_unaltered(tx)?;
+    if tx.is_sqlite() {
+        // SQLite opens a file that may only be read all the same. This changes no row, but needs the right to.
+        tx.execute("UPDATE schema_version SET step = step WHERE step < 0", values![])?;
+    }
     for (step, at) in STEPS.iter().zip(1_u32..).skip(found as usize) {
         let script = if tx.is_sqlite() {
             step.sqlite
