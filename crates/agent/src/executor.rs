@@ -253,7 +253,7 @@ impl Work<'_> {
         let account = self.executor.account;
         for order in orders::take(&self.executor.places.orders(), account) {
             match order {
-                Ok(Order::Collect) => {}
+                Ok(Order::Collect {}) => {}
                 Err(OrderRefused { name, why }) => {
                     self.say(&format!("Refused the order {name}: {why}."));
                 }

@@ -21,8 +21,8 @@ const LONGEST_NAME: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "order", deny_unknown_fields)]
 pub enum Order {
-    /// Read the host again, if it changed.
-    Collect,
+    /// Read the host again, if it changed. A shape of no fields, for serde lets a word alone have any.
+    Collect {},
 }
 
 /// An order that is not followed.
@@ -117,8 +117,8 @@ mod tests {
     #[test]
     fn an_order_is_taken_once() {
         let folder = world();
-        leave(folder.path(), "collect", Order::Collect).expect("the folder is ours");
-        assert_eq!(take(folder.path(), None), [Ok(Order::Collect)]);
+        leave(folder.path(), "collect", Order::Collect {}).expect("the folder is ours");
+        assert_eq!(take(folder.path(), None), [Ok(Order::Collect {})]);
         assert_eq!(take(folder.path(), None), []);
     }
 
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn an_order_of_another_user_is_refused() {
         let folder = world();
-        leave(folder.path(), "collect", Order::Collect).expect("the folder is ours");
+        leave(folder.path(), "collect", Order::Collect {}).expect("the folder is ours");
         let stranger = Account {
             uid: 54_321,
             gid: 54_321,

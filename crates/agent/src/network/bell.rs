@@ -24,7 +24,7 @@ impl Bell {
 
     /// Asks to read the host if it changed, and waits until that is done.
     pub(super) fn ring(&mut self, places: &Places) -> std::io::Result<()> {
-        orders::leave(&places.orders(), "collect", Order::Collect)?;
+        orders::leave(&places.orders(), "collect", Order::Collect {})?;
         let mut out = std::io::stdout().lock();
         writeln!(out, "{RING}")?;
         out.flush()?;
