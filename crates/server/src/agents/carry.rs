@@ -12,7 +12,7 @@ use protocol::document::DocumentKind;
 use protocol::message::check_in::{CarriedFile, CarriedSource, Wanted};
 use protocol::message::documents::{Form, Part, RefusedDocument, WhyRefused};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How long the list of a tenant's sources is believed.
 const BELIEVED: SignedDuration = SignedDuration::from_secs(60);
@@ -61,7 +61,10 @@ impl Unfit {
 
 /// Which sources agents of each tenant are to carry, as read a moment ago.
 #[derive(Debug, Default)]
-pub(super) struct ToCarry(Mutex<HashMap<TenantId, (Timestamp, Arc<Vec<CarriedSource>>)>>);
+pub(super) struct ToCarry(Mutex<Known>);
+
+/// When the sources of each tenant were read, and which they were.
+type Known = HashMap<TenantId, (Timestamp, Arc<Vec<CarriedSource>>)>;
 
 impl ToCarry {
     /// The sources that this host's tenant wants to be carried.
@@ -90,7 +93,7 @@ impl ToCarry {
         Ok(sources)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<TenantId, (Timestamp, Arc<Vec<CarriedSource>>)>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
