@@ -1,9 +1,13 @@
 //! The door: opening a database, reading from it and changing it, alike on both engines. Work is an ordinary closure over
 //! a [`View`] or a [`Tx`]; it runs beside the async tasks and may be run again, so it takes everything as values.
 //!
-//! ```ignore
-//! let page = db.read(move |view| host::page(view, &scope, &filter, None, 50)).await?;
-//! let done = db.write(move |tx| host::approve(tx, &scope, id, version, now)).await?;
+//! ```
+//! # use store::{Db, Error, Scope, site};
+//! # async fn example(db: Db, scope: Scope, id: domain::id::SiteId, now: jiff::Timestamp) -> Result<(), Error> {
+//! db.write(move |tx| site::create(tx, &scope, id, "main", now)).await?;
+//! let site = db.read(move |view| site::get(view, &scope, id)).await?;
+//! # Ok(())
+//! # }
 //! ```
 
 mod postgres;
