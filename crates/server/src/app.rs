@@ -2,6 +2,7 @@
 
 pub mod agent_package;
 pub mod audit;
+pub mod backup;
 pub mod caller;
 pub mod change;
 pub mod enrolment_token;
@@ -20,6 +21,7 @@ pub mod site;
 pub mod slow_down;
 pub mod source;
 pub mod source_decision;
+pub mod storage;
 pub mod tenant;
 pub mod text;
 pub mod token;

@@ -31,6 +31,8 @@ pub struct Context {
     pub board: Arc<Board>,
     /// What the server counts.
     pub metrics: Arc<Metrics>,
+    /// Held while a backup is made: one at a time.
+    pub one_backup: Arc<tokio::sync::Mutex<()>>,
     /// What lets the person at this machine in.
     pub local: Arc<Local>,
     /// The life of the server between two restores.

@@ -2,6 +2,7 @@
 //! room, what is wrong and what to do about it.
 
 pub mod backup;
+pub mod copy;
 pub mod doctor;
 pub mod logs;
 pub mod metrics;

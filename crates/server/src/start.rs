@@ -132,6 +132,7 @@ impl Server {
             fleets: Arc::default(),
             board: Arc::default(),
             metrics: Arc::default(),
+            one_backup: Arc::default(),
             local: Arc::new(local),
             epoch: Arc::new(epoch),
             clock,

@@ -228,6 +228,29 @@ where
     Ok(made)
 }
 
+/// The answer that this very request got before; none where it is new. For work that no transaction can hold: it looks here
+/// first, does it, and keeps the answer by [`make`].
+///
+/// # Errors
+/// A key that came with another request.
+pub async fn answered(
+    ctx: &Context,
+    caller: &Caller,
+    owner: Owner,
+    once: &Once,
+) -> Result<Option<Made>, Refusal> {
+    let request = RequestName {
+        owner,
+        principal: caller.principal(),
+        name: once.key.clone(),
+    };
+    let found = ctx
+        .db
+        .read(move |view| idempotency_key::find(view, &Whole::server(), &request))
+        .await?;
+    found.map(|answer| repeat(ctx, answer, once.request)).transpose()
+}
+
 fn repeat(ctx: &Context, answer: Answer, request: [u8; 32]) -> Result<Made, Refusal> {
     if answer.request_digest != request {
         return Err(Refusal::KeyReused);

@@ -1,7 +1,9 @@
 //! Whether the server can do its work, what it counts, and what is wrong with it.
 
+use serde::Serialize;
 use store::backup_log::{self, BackupOutcome};
 use store::{Whole, epoch};
+use utoipa::ToSchema;
 
 use super::refusal::Refusal;
 use crate::Context;
@@ -18,12 +20,20 @@ pub async fn is_ready(ctx: &Context) -> bool {
         .is_ok()
 }
 
-/// Everything that is looked at, the worst first.
+/// What a doctor found.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Examined {
+    /// What was looked at, the worst first.
+    pub checks: Vec<Check>,
+}
+
+/// Looks at everything.
 ///
 /// # Errors
 /// Of the database.
-pub async fn examine(ctx: &Context) -> Result<Vec<Check>, Refusal> {
-    Ok(doctor::examine(ctx).await?)
+pub async fn examine(ctx: &Context) -> Result<Examined, Refusal> {
+    let checks = doctor::examine(ctx).await?;
+    Ok(Examined { checks })
 }
 
 /// The page that a Prometheus server reads. Numbers that are not counted but looked at are looked at now; what cannot be
@@ -36,9 +46,14 @@ pub async fn exposition(ctx: &Context) -> String {
     }
     let left = ctx.authority.first_ending().duration_since(now).as_secs();
     metrics.set(Metric::CertificateSeconds, u64::try_from(left).unwrap_or(0));
-    let backups = ctx.db.read(|view| backup_log::latest(view, &Whole::server(), 20)).await;
+    let backups = ctx
+        .db
+        .read(|view| backup_log::latest(view, &Whole::server(), 20))
+        .await;
     let whole = backups.ok().and_then(|backups| {
-        let mut whole = backups.into_iter().filter(|backup| backup.outcome == BackupOutcome::Complete);
+        let mut whole = backups
+            .into_iter()
+            .filter(|backup| backup.outcome == BackupOutcome::Complete);
         whole.next()
     });
     if let Some(backup) = whole {

@@ -160,8 +160,7 @@ fn certificates(alarms: &[Alarm], now: Timestamp) -> Vec<Check> {
 }
 
 fn backup(backups: &[Backup], now: Timestamp) -> Check {
-    let next =
-        "Make one with `patchyard backup create DIR`, keep it on another machine, and do so every day.";
+    let next = "Make one with `patchyard backup create`, keep it on another machine, and do so every day.";
     let last = backups
         .iter()
         .find(|backup| backup.outcome == BackupOutcome::Complete);

@@ -8,7 +8,8 @@ use std::future::Future;
 use store::content_grant::GrantReason;
 use store::lease::{self, Fence};
 use store::{
-    Error, Scope, Tx, Whole, content_grant, coverage, document, finding, host_change, host_document, snapshot, tenant,
+    Error, Scope, Tx, Whole, content_grant, coverage, document, finding, host_change, host_document,
+    snapshot, tenant,
 };
 
 /// Rows that one transaction removes.
@@ -23,7 +24,10 @@ const GRACE: SignedDuration = SignedDuration::from_hours(24);
 pub async fn run(ctx: &Context, fence: &Fence) -> Outcome {
     let now = ctx.clock.now();
     let kept = &ctx.settings.file.retention;
-    let (findings, documents) = (days_before(now, kept.finding_days), days_before(now, kept.document_days));
+    let (findings, documents) = (
+        days_before(now, kept.finding_days),
+        days_before(now, kept.document_days),
+    );
     let snapshots = forget_snapshots(ctx, fence, days_before(now, kept.snapshot_days)).await?;
     let (mut found, mut had) = (0, 0);
     let mut after = None;
@@ -97,7 +101,12 @@ async fn forget_snapshots(ctx: &Context, fence: &Fence, before: Timestamp) -> Re
     .await
 }
 
-async fn forget_findings(ctx: &Context, fence: &Fence, scope: Scope, before: Timestamp) -> Result<u64, Error> {
+async fn forget_findings(
+    ctx: &Context,
+    fence: &Fence,
+    scope: Scope,
+    before: Timestamp,
+) -> Result<u64, Error> {
     let chunks = in_pieces(ctx, fence, || {
         move |tx| finding::forget_before(tx, &scope, before, A_TIME)
     });

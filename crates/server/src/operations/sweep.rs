@@ -44,7 +44,11 @@ pub enum SweepError {
 /// [`SweepError`].
 pub async fn run(ctx: &Context) -> Outcome {
     let swept = sweep(ctx, Sweep::Remove).await?;
-    Ok(format!("{} files with {} KiB removed", swept.files, swept.bytes >> 10))
+    Ok(format!(
+        "{} files with {} KiB removed",
+        swept.files,
+        swept.bytes >> 10
+    ))
 }
 
 /// Removes what nothing refers to, or says what would go.
@@ -56,7 +60,8 @@ pub async fn sweep(ctx: &Context, how: Sweep) -> Result<Swept, SweepError> {
     let before = (ctx.clock.now() - GRACE).as_second();
     let marks = marks(ctx).await?;
     let content = ctx.content.clone();
-    let sweeping = tokio::task::spawn_blocking(move || content.sweep(|digest| marks.contains(digest), before, how));
+    let sweeping =
+        tokio::task::spawn_blocking(move || content.sweep(|digest| marks.contains(digest), before, how));
     Ok(sweeping.await.expect("a sweep does not panic")?)
 }
 
