@@ -65,6 +65,7 @@ impl Header {
     pub fn sent_as(&self) -> chain::Request {
         chain::Request {
             nonce: self.nonce,
+            sequence: self.sequence,
             sent_at: self.sent_at,
         }
     }

@@ -138,7 +138,7 @@ impl Promises {
         }
     }
 
-    /// Whether originals are who they were, and no two computers are the same host.
+    /// Whether no two computers are the same host.
     pub async fn check_identities(&self, site: &Site, computers: &[Computer]) -> Result<()> {
         let mut seen: BTreeMap<HostId, &str> = BTreeMap::new();
         for computer in computers {
@@ -160,15 +160,20 @@ impl Promises {
                 }
                 .into());
             }
-            let promised = self
-                .originals
-                .get(&computer.name)
-                .filter(|_| !self.is_given_up(&computer.name));
-            if promised.is_some_and(|promised| *promised != host) {
-                return Err(Broken::LostIdentity(computer.name.clone()).into());
-            }
         }
         Ok(())
+    }
+
+    /// Whether a computer that was copied is who it was. One that gave its identity up does not get it back, so this is asked
+    /// as soon as that may have happened.
+    pub fn check_original(&self, computer: &Computer) -> Result<()> {
+        let promised = self.originals.get(&computer.name);
+        let promised = promised.filter(|_| !self.is_given_up(&computer.name));
+        let is_kept = promised.is_none_or(|promised| computer.journal.host() == Some(*promised));
+        match is_kept {
+            true => Ok(()),
+            false => Err(Broken::LostIdentity(computer.name.clone()).into()),
+        }
     }
 
     /// What is still missing until every host has told the server everything since a moment, if anything is.

@@ -1,4 +1,4 @@
-//! One run: a few computers, an hour or two of bad weather, then a calm in which everything must come right by itself or by
+//! One run: a few computers, up to an hour of bad weather, then a calm in which everything must come right by itself or by
 //! what a person would do. What was promised is checked all along.
 
 mod mishap;
@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// When all runs begin, in seconds since 1970 UTC.
 pub const START_SECONDS: i64 = 1_790_000_000;
 /// How long the weather is bad, in minutes.
-const BAD_MINUTES: std::ops::Range<i64> = 30..120;
+const BAD_MINUTES: std::ops::Range<i64> = 20..60;
 /// How long things may take to come right, in hours.
 const CALM_HOURS: i64 = 30;
 
@@ -261,6 +261,7 @@ impl World {
 
     fn carry_out(&mut self, place: Place, effects: Vec<Effect>) -> Result<()> {
         self.promises.check_time(&mut self.computers[place], self.now)?;
+        self.promises.check_original(&self.computers[place])?;
         for effect in effects {
             match effect {
                 Effect::Send {

@@ -37,6 +37,12 @@ impl Session {
                 self.stop(Stop::Expired, &refused, STOPPED_SECONDS, moment, effects);
             }
             RefusalKind::Superseded => self.become_a_copy(moment, effects),
+            RefusalKind::Answered => {
+                // Its name was used up, as by a copy of this disk: under that name nothing is answered any more.
+                self.memory.next_check_in = None;
+                self.save(effects);
+                self.pause(later, moment, effects);
+            }
             RefusalKind::Pending => self.wait_for_approval(later, moment, effects),
             RefusalKind::SpentToken | RefusalKind::WrongSite if asked == Kind::ENROL => {
                 self.memory = Memory {
@@ -192,6 +198,10 @@ fn words(refused: &Refused, clock_off_seconds: i64) -> Trouble {
         RefusalKind::Superseded => (
             "Another host has gone on with this host's identity.".to_owned(),
             "nothing: this host asks for an identity of its own.",
+        ),
+        RefusalKind::Answered => (
+            "The server has answered this host's request before.".to_owned(),
+            "nothing: this host asks anew.",
         ),
         RefusalKind::Version => (
             format!("The server does not speak with agents of version {}.", env!("CARGO_PKG_VERSION")),

@@ -21,6 +21,8 @@ pub struct Bearer {
 pub struct Request {
     /// The request's name.
     pub nonce: Nonce,
+    /// The agent's count of requests: never the same for two of one computer, and higher for the later one.
+    pub sequence: u64,
     /// When it was sent, by the agent's time.
     pub sent_at: Timestamp,
 }
@@ -34,8 +36,53 @@ pub struct Chain {
     recent: [Option<Request>; RECENT],
     /// Who got the last link.
     bearer: Bearer,
+    /// The latest request that was heard of it.
+    heard: Mark,
     /// Who had the chain before, latest first: each came with a good link once.
-    former: Vec<Bearer>,
+    former: Vec<Former>,
+}
+
+/// Who had the chain before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Former {
+    bearer: Bearer,
+    /// The latest request that was heard of it.
+    heard: Mark,
+    /// The request by which the next bearer took the chain over. After a restart it may be one that this bearer had sent
+    /// already, asked again under its name.
+    next: Mark,
+}
+
+/// The place of a request among those of its computer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    sequence: u64,
+    sent_at: Timestamp,
+}
+
+impl Mark {
+    /// Of no request.
+    const NONE: Self = Self {
+        sequence: 0,
+        sent_at: Timestamp::UNIX_EPOCH,
+    };
+}
+
+impl From<Request> for Mark {
+    fn from(request: Request) -> Self {
+        Self {
+            sequence: request.sequence,
+            sent_at: request.sent_at,
+        }
+    }
+}
+
+impl Former {
+    /// Whether it sent this request after it was heard last: then it is alive, and not only delivered late.
+    fn is_alive(&self, request: Mark) -> bool {
+        let is_taken_over = request.sequence == self.next.sequence && request <= self.next;
+        request > self.heard && !is_taken_over
+    }
 }
 
 /// Former bearers that are remembered.
@@ -58,8 +105,9 @@ pub enum Presented {
         /// The chain from now on.
         chain: Chain,
     },
-    /// A request from before the last one, delivered again by the network: nobody waits for its answer, and nothing
-    /// changes. To be refused as superseded without an alarm: nothing says that there is a copy.
+    /// A request from before the last one, delivered again by the network: nothing changes. Nobody waits for its answer;
+    /// should somebody do so after all, because a clock went back, it asks under a new name. Nothing says that there is a
+    /// copy.
     Replay,
     /// A link that was used by another request: two agents have this identity, and this is not the original.
     Copy,
@@ -94,6 +142,7 @@ impl Chain {
             issued,
             recent: [Some(request), None, None, None],
             bearer,
+            heard: request.into(),
             former: Vec::new(),
         }
     }
@@ -113,11 +162,18 @@ impl Chain {
         count == self.issued
     }
 
+    /// Whether the chain has been on other hardware than now: then the present computer may be a copy of that one.
+    pub fn has_moved(&self) -> bool {
+        let mut former = self.former.iter();
+        former.any(|former| differs(former.bearer.hardware, self.bearer.hardware))
+    }
+
     /// Judges a link of ours that a check-in presents.
     ///
     /// The original keeps the chain even if its copy checks in first: a copy boots, so it comes with another boot than
     /// the one that the chain knew. When a used link then comes from the boot or hardware that had the chain before, an
-    /// earlier boot is alive, which a mere restart cannot explain: the chain goes back to it.
+    /// earlier boot is alive, which a mere restart cannot explain: the chain goes back to it. That it is alive is shown only
+    /// by a request that is later than all that were heard of it, because the network may deliver old ones long after.
     pub fn present(&self, count: u64, request: Request, bearer: Bearer) -> Presented {
         let known = self
             .recent
@@ -125,7 +181,7 @@ impl Chain {
             .position(|recent| recent.is_some_and(|recent| recent.nonce == request.nonce));
         if known == Some(0) && count < self.issued {
             return Presented::Retry {
-                chain: self.heard_again(0, request),
+                chain: self.heard_again(0, request, bearer),
             };
         }
         let is_old =
@@ -136,10 +192,13 @@ impl Chain {
         match count.cmp(&self.issued) {
             Ordering::Equal => self.next(count, request, bearer, Standing::Last),
             Ordering::Greater => self.next(count, request, bearer, Standing::Later),
-            Ordering::Less if self.former_place(bearer).is_some() => {
-                self.next(self.issued, request, bearer, Standing::Reclaimed)
-            }
-            Ordering::Less => Presented::Copy,
+            Ordering::Less => match self.former_place(bearer) {
+                Some(place) if self.former[place].is_alive(request.into()) => {
+                    self.next(self.issued, request, bearer, Standing::Reclaimed)
+                }
+                Some(_) => Presented::Replay,
+                None => Presented::Copy,
+            },
         }
     }
 
@@ -152,7 +211,12 @@ impl Chain {
             // Whoever came after it was the copy: none of them may take the chain back.
             former.drain(..=self.former_place(bearer).unwrap_or_default());
         } else if bearer != self.bearer {
-            former.insert(0, self.bearer);
+            let last = Former {
+                bearer: self.bearer,
+                heard: self.heard,
+                next: request.into(),
+            };
+            former.insert(0, last);
             former.truncate(FORMER);
         }
         let [first, second, third, _] = self.recent;
@@ -160,14 +224,18 @@ impl Chain {
             issued,
             recent: [Some(request), first, second, third],
             bearer,
+            heard: request.into(),
             former,
         };
         Presented::Next { chain, link }
     }
 
     /// The chain with the later time of a request that is known already.
-    fn heard_again(&self, place: usize, request: Request) -> Self {
+    fn heard_again(&self, place: usize, request: Request, bearer: Bearer) -> Self {
         let mut chain = self.clone();
+        if bearer == self.bearer {
+            chain.heard = chain.heard.max(request.into());
+        }
         if let Some(recent) = &mut chain.recent[place] {
             recent.sent_at = recent.sent_at.max(request.sent_at);
         }
@@ -179,8 +247,8 @@ impl Chain {
         let is_other_boot = bearer.boot != self.bearer.boot;
         let is_other_hardware = differs(bearer.hardware, self.bearer.hardware);
         self.former.iter().position(|former| {
-            (is_other_boot && former.boot == bearer.boot)
-                || (is_other_hardware && former.hardware == bearer.hardware)
+            (is_other_boot && former.bearer.boot == bearer.boot)
+                || (is_other_hardware && former.bearer.hardware == bearer.hardware)
         })
     }
 }
@@ -196,22 +264,24 @@ fn differs(one: Option<HardwareMark>, other: Option<HardwareMark>) -> bool {
 pub struct NotAChain;
 
 /// The first byte of a kept chain.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
 impl Chain {
-    /// The chain as it is kept: at most 407 bytes.
+    /// The chain as it is kept: at most 711 bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![FORM];
         bytes.extend(self.issued.to_be_bytes());
         for request in self.recent {
             put(&mut bytes, request.map(|request| request.nonce.0));
-            let sent_at = request.map_or(0, |request| request.sent_at.as_microsecond());
-            bytes.extend(sent_at.to_be_bytes());
+            put_mark(&mut bytes, request.map_or(Mark::NONE, Mark::from));
         }
         put_bearer(&mut bytes, self.bearer);
+        put_mark(&mut bytes, self.heard);
         bytes.push(self.former.len() as u8);
-        for bearer in &self.former {
-            put_bearer(&mut bytes, *bearer);
+        for former in &self.former {
+            put_bearer(&mut bytes, former.bearer);
+            put_mark(&mut bytes, former.heard);
+            put_mark(&mut bytes, former.next);
         }
         bytes
     }
@@ -226,19 +296,23 @@ impl Chain {
         let mut recent = [None; RECENT];
         for request in &mut recent {
             let nonce = take_optional(rest)?.map(Nonce);
-            let sent_at = i64::from_be_bytes(take(rest)?);
-            let sent_at = Timestamp::from_microsecond(sent_at).map_err(|_| NotAChain)?;
-            if nonce.is_none() && sent_at != Timestamp::UNIX_EPOCH {
+            let mark = take_mark(rest)?;
+            if nonce.is_none() && mark != Mark::NONE {
                 return Err(NotAChain);
             }
-            *request = nonce.map(|nonce| Request { nonce, sent_at });
+            *request = nonce.map(|nonce| Request {
+                nonce,
+                sequence: mark.sequence,
+                sent_at: mark.sent_at,
+            });
         }
         let bearer = take_bearer(rest)?;
+        let heard = take_mark(rest)?;
         let [count] = take(rest)?;
         if usize::from(count) > FORMER {
             return Err(NotAChain);
         }
-        let former = (0..count).map(|_| take_bearer(rest)).collect::<Result<_, _>>()?;
+        let former = (0..count).map(|_| take_former(rest)).collect::<Result<_, _>>()?;
         if !rest.is_empty() {
             return Err(NotAChain);
         }
@@ -246,6 +320,7 @@ impl Chain {
             issued,
             recent,
             bearer,
+            heard,
             former,
         })
     }
@@ -259,6 +334,11 @@ fn put(bytes: &mut Vec<u8>, value: Option<[u8; 16]>) {
 fn put_bearer(bytes: &mut Vec<u8>, bearer: Bearer) {
     bytes.extend(bearer.boot.0);
     put(bytes, bearer.hardware.map(|mark| mark.0));
+}
+
+fn put_mark(bytes: &mut Vec<u8>, mark: Mark) {
+    bytes.extend(mark.sequence.to_be_bytes());
+    bytes.extend(mark.sent_at.as_microsecond().to_be_bytes());
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], NotAChain> {
@@ -281,5 +361,22 @@ fn take_bearer(rest: &mut &[u8]) -> Result<Bearer, NotAChain> {
     Ok(Bearer {
         boot: BootId(take(rest)?),
         hardware: take_optional(rest)?.map(HardwareMark),
+    })
+}
+
+fn take_mark(rest: &mut &[u8]) -> Result<Mark, NotAChain> {
+    let sequence = u64::from_be_bytes(take(rest)?);
+    let sent_at = i64::from_be_bytes(take(rest)?);
+    Ok(Mark {
+        sequence,
+        sent_at: Timestamp::from_microsecond(sent_at).map_err(|_| NotAChain)?,
+    })
+}
+
+fn take_former(rest: &mut &[u8]) -> Result<Former, NotAChain> {
+    Ok(Former {
+        bearer: take_bearer(rest)?,
+        heard: take_mark(rest)?,
+        next: take_mark(rest)?,
     })
 }

@@ -31,6 +31,8 @@ pub enum RefusalKind {
     Quarantined,
     /// Another host has gone on with this identity: ask as a copy, with a new key.
     Superseded,
+    /// The request was answered before, and others after it: ask again under a new name.
+    Answered,
     /// The agent's version or protocol is not spoken here: report, wait to be upgraded.
     Version,
     /// The enrolment token was used up, has expired or never was: get another.

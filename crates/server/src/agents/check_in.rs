@@ -129,11 +129,7 @@ fn advance(
     match host.step(message.link.count, header.sent_as(), message.bearer.into()) {
         Step::Next(count) => Ok((count, true)),
         Step::Again(count) => Ok((count, false)),
-        // Nobody waits for this answer, or somebody whose clock went back: asking again is right, giving up an identity is not.
-        Step::Replay => Err(Refusal::with(
-            RefusalKind::Busy,
-            "The request was answered before.",
-        )),
+        Step::Replay => Err(Refusal::of(RefusalKind::Answered)),
         Step::Copy => Err(Refusal::of(RefusalKind::Superseded)),
     }
 }

@@ -79,8 +79,7 @@ impl Refusal {
     pub(super) fn log(&self, entry: &Entry) {
         let host = entry.host().id();
         match self.kind {
-            // One with a detail is an old request, delivered again: nothing says that there is a copy.
-            RefusalKind::Superseded if self.detail.is_none() => tracing::warn!(
+            RefusalKind::Superseded => tracing::warn!(
                 %host,
                 "Two computers have the identity of host {host}: the later one was told to ask for its own."
             ),
@@ -98,7 +97,7 @@ impl Refusal {
             RefusalKind::Busy => Some(BUSY_SECONDS),
             RefusalKind::Pending | RefusalKind::Quarantined => Some(PERSON_SECONDS),
             RefusalKind::Version => Some(PERSON_SECONDS * 12),
-            RefusalKind::Expired | RefusalKind::Clock => Some(0),
+            RefusalKind::Expired | RefusalKind::Clock | RefusalKind::Answered => Some(0),
             _ => None,
         };
         Refused {
@@ -134,6 +133,7 @@ fn sentence(kind: RefusalKind) -> &'static str {
         RefusalKind::Superseded => {
             "Another computer goes on with this host's identity. This one asks for an identity of its own."
         }
+        RefusalKind::Answered => "The request was answered before. The agent asks anew by itself.",
         RefusalKind::Version => {
             "This agent's version is not served any more. Upgrade the package patchyard-agent."
         }

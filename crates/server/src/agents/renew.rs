@@ -23,8 +23,9 @@ pub(super) async fn answer(context: &Context, entry: &Entry, opened: &Opened<'_>
     }
     check_link(context, host, &message.link)?;
     // Only a check-in decides who the copy is: the host that was here before may come with a used link. A certificate for
-    // the key that both have gives neither of them anything; another key would.
-    if message.next_key.is_some() && !host.is_last_link(message.link.count) {
+    // the key that both have gives neither of them anything; another key counts only with a check-in, but would be heard
+    // beside the present one. The link before the last one is good too: the answer with the last one may have been lost.
+    if message.next_key.is_some() && !host.is_late_link(message.link.count) {
         return Err(Refusal::check_in_first());
     }
     let key = match &message.next_key {

@@ -31,7 +31,7 @@ async fn the_same_request_again_is_answered_with_the_same_link_and_an_older_one_
     agent.link = first.link;
     agent.checks_in(&world, &[]).await.expect("the next one");
     let replayed = agent.read::<CheckedIn>(&world, &request, &world.exchange(&request).await);
-    assert_eq!(kind(replayed), RefusalKind::Superseded);
+    assert_eq!(kind(replayed), RefusalKind::Answered);
     agent
         .checks_in(&world, &[])
         .await

@@ -84,6 +84,36 @@ async fn a_new_key_takes_over_with_its_first_check_in_and_not_before() {
 }
 
 #[tokio::test]
+async fn who_missed_the_last_answer_and_slept_past_its_certificate_renews_with_the_link_before() {
+    let world = World::new().await;
+    let mut agent = world.agent(1).await;
+    let oldest = agent.link;
+    agent.checks_in(&world, &[]).await.expect("it checks in");
+    let known = agent.link;
+    agent.checks_in(&world, &[]).await.expect("the server answers");
+    world.pass(DAY * 20);
+    let mut renew_with = async |link, seed| {
+        let message = Renew {
+            host: agent.host,
+            link,
+            agent_version: agent.version.clone(),
+            next_key: Some(NextKey::new(agent.host, &SigningKey::from_seed(&[seed; 32]))),
+        };
+        let request = agent.seal(&world, Kind::RENEW, &message.to_body());
+        let answer = world.exchange(&request).await;
+        agent.read::<Renewed>(&world, &request, &answer)
+    };
+    assert_eq!(
+        kind(renew_with(oldest, 81).await),
+        RefusalKind::Busy,
+        "two before the last"
+    );
+    renew_with(known, 82)
+        .await
+        .expect("the answer with the last link was lost");
+}
+
+#[tokio::test]
 async fn a_renewal_for_another_host_is_refused() {
     let world = World::new().await;
     let (mut agent, other) = (world.agent(1).await, world.agent(2).await);

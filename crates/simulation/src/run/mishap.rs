@@ -154,24 +154,31 @@ impl World {
         let old = self.computers[place].journal.host();
         self.computers[place].reimage(self.now, &mut self.chance);
         self.promises.given_up(&self.computers[place].name);
-        if let Some(host) = old {
-            self.retire_host(host).await?;
+        match old.filter(|host| self.is_of_nobody_else(*host, place)) {
+            Some(host) => self.retire_host(host).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     async fn retire(&mut self, place: usize) -> Result<()> {
         let computer = &self.computers[place];
-        if !computer.is_served() || self.promises.is_copied(&computer.name) {
+        let (name, host) = (computer.name.clone(), computer.journal.host());
+        let is_shared = host.is_some_and(|host| !self.is_of_nobody_else(host, place));
+        if !computer.is_served() || is_shared || self.promises.is_copied(&computer.name) {
             return Ok(());
         }
-        let (name, host) = (computer.name.clone(), computer.journal.host());
         self.count("host retired", &name);
         self.promises.given_up(&name);
         match host {
             Some(host) => self.retire_host(host).await,
             None => Ok(()),
         }
+    }
+
+    /// Whether no other computer goes by this identity: what a person sees who knows which computer is which.
+    fn is_of_nobody_else(&self, host: domain::id::HostId, place: usize) -> bool {
+        let mut computers = self.computers.iter().enumerate();
+        computers.all(|(other, computer)| other == place || computer.journal.host() != Some(host))
     }
 
     async fn retire_host(&mut self, id: domain::id::HostId) -> Result<()> {

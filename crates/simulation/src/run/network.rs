@@ -7,7 +7,7 @@ use crate::promise::Broken;
 use agent::session;
 use anyhow::Result;
 use jiff::SignedDuration;
-use protocol::envelope::Unopened;
+use protocol::envelope::{HEADER_BYTES, Unopened};
 use protocol::message::Kind;
 use protocol::message::documents::DocumentsTaken;
 use protocol::message::refused::Refused;
@@ -39,6 +39,7 @@ impl World {
         let computer = &mut self.computers[place];
         computer.waits_on = Some(connection);
         computer.asked = Unopened::parse(&envelope).ok().map(|envelope| envelope.header());
+        let told = told(&computer.name, connection, &envelope);
         let process = computer.process;
         let is_cut = computer.link == Link::Cut;
         let patience = if is_cut {
@@ -59,6 +60,7 @@ impl World {
             connection,
             bytes: envelope.clone(),
         };
+        self.line(told);
         if !is_cut && !self.is_lost() {
             let delay = self.delay();
             self.queue.after(self.now, delay, request(connection));
@@ -197,4 +199,19 @@ impl World {
         let effects = computer.failed(self.now, &mut self.chance);
         self.carry_out(to, effects)
     }
+}
+
+/// A line on a request, with what tells a copy from its original.
+fn told(name: &str, connection: u64, envelope: &[u8]) -> String {
+    let Ok(unopened) = Unopened::parse(envelope) else {
+        return format!("{name} sends on {connection} what is no envelope");
+    };
+    let header = unopened.header();
+    let message: serde_json::Value =
+        serde_json::from_slice(&envelope[HEADER_BYTES..]).unwrap_or(serde_json::Value::Null);
+    let nonce = format!("{:?}", header.nonce);
+    format!(
+        "{name} sends {:#06x} on {connection}: number {}, nonce {nonce}, link {}, boot {}",
+        header.kind.0, header.sequence, message["link"]["count"], message["bearer"]["boot"]
+    )
 }

@@ -288,7 +288,8 @@ impl Server {
         );
         match presented {
             Presented::Next { chain, .. } | Presented::Retry { chain } => host.chain = chain,
-            Presented::Replay | Presented::Copy => return Err(RefusalKind::Superseded),
+            Presented::Replay => return Err(RefusalKind::Answered),
+            Presented::Copy => return Err(RefusalKind::Superseded),
         }
         host.check_ins += 1;
         let unknown = message

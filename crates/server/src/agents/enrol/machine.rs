@@ -52,12 +52,12 @@ fn is_same(
     now: Timestamp,
 ) -> Result<bool, Error> {
     let chain = agent_chain::get(view, scope, host.id)?;
-    let last = chain
-        .as_ref()
-        .map(read_chain)
-        .transpose()?
-        .map(|chain| chain.bearer());
-    match last {
+    let chain = chain.as_ref().map(read_chain).transpose()?;
+    if chain.as_ref().is_some_and(|chain| chain.has_moved()) {
+        // Who had the host last may be a copy that came while the original was away: a person decides.
+        return Ok(false);
+    }
+    match chain.map(|chain| chain.bearer()) {
         Some(last) if last.boot == bearer.boot => return Ok(true),
         Some(Bearer {
             hardware: Some(known),

@@ -266,6 +266,11 @@ impl AgentHost {
         memory.chain.as_ref().is_none_or(|chain| count >= chain.issued())
     }
 
+    /// Whether this link is the last one or the one before it, whose successor may have been lost on its way to the host.
+    pub(in super::super) fn is_late_link(&self, count: u64) -> bool {
+        self.is_last_link(count.saturating_add(1))
+    }
+
     /// Notes a sign of life, to be written soon; whether the host has to be queued for that.
     #[must_use]
     pub(in super::super) fn note_sign(&self, sign: Sign) -> bool {
