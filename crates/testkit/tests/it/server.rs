@@ -17,14 +17,17 @@ fn served() -> (tempfile::TempDir, Server) {
     (folder, server)
 }
 
-/// The whole answer to one request on a connection of its own, as far as it came.
+/// The whole answer to one request on a connection of its own, as far as it came. The server closes it in the end.
 fn ask(server: &Server, path: &str, headers: &str) -> (String, Vec<u8>) {
+    ask_for(Duration::from_secs(120), server, path, headers)
+}
+
+/// As [`ask`], but a silence of this length is the end too.
+fn ask_for(patience: Duration, server: &Server, path: &str, headers: &str) -> (String, Vec<u8>) {
     let address = server.uri();
     let mut connection =
         TcpStream::connect(address.trim_start_matches("http://").trim_end_matches('/')).unwrap();
-    connection
-        .set_read_timeout(Some(Duration::from_millis(500)))
-        .unwrap();
+    connection.set_read_timeout(Some(patience)).unwrap();
     write!(
         connection,
         "GET /{path} HTTP/1.1\r\nHost: archive.example\r\nConnection: close\r\n{headers}\r\n"
@@ -146,7 +149,9 @@ fn each_lie_changes_what_it_says_it_changes() {
     assert!(
         header(&head, "ETag").is_none() && header(&head, "Last-Modified").is_none() && body.len() == 1000
     );
-    assert_eq!(told(Lie::Hangs, ""), (String::new(), Vec::new()));
+    server.lie("file", Lie::Hangs);
+    let nothing = ask_for(Duration::from_millis(300), &server, "file", "");
+    assert_eq!(nothing, (String::new(), Vec::new()));
     server.be_honest();
     assert_eq!(ask(&server, "file", "").1.len(), 1000);
 }

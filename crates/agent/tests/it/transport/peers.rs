@@ -12,7 +12,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -191,10 +191,13 @@ pub fn listener_that_says(text: &'static str) -> String {
     let address = listener.local_addr().expect("it is bound").to_string();
     thread::spawn(move || {
         for mut socket in listener.incoming().flatten() {
-            let mut buffer = [0; 4096];
-            // Whatever comes is answered in the same way.
-            let _ = socket.read(&mut buffer);
-            let _ = socket.write_all(text.as_bytes());
+            thread::spawn(move || {
+                // Whatever comes is answered in the same way. The rest is heard too: who closes on unread words resets.
+                let _ = socket.read(&mut [0; 4096]);
+                let _ = socket.write_all(text.as_bytes());
+                let _ = socket.shutdown(Shutdown::Write);
+                let _ = std::io::copy(&mut socket, &mut std::io::sink());
+            });
         }
     });
     address
