@@ -162,7 +162,9 @@ async fn offer_package(context: server::Context, file: PathBuf) {
         if changed.is_some() && changed != offered {
             match server::app::agent_package::offer(&context, &file).await {
                 Ok(digest) => tracing::info!(%digest, "Hosts get the agent's package from here."),
-                Err(error) => tracing::warn!(error = text::chain(&error), "The agent's package is not offered."),
+                Err(error) => {
+                    tracing::warn!(error = text::chain(&error), "The agent's package is not offered.")
+                }
             }
             offered = changed;
         }

@@ -7,8 +7,8 @@ pub use board::{Board, Run, Standing, chain};
 
 use crate::clock::{draw, draw_below};
 use crate::context::{Context, Work};
-use crate::start::millis;
 use crate::operations::{retention, storage, sweep};
+use crate::start::millis;
 use crate::{app, assess, catalog};
 use domain::id::NodeId;
 use jiff::SignedDuration;

@@ -91,14 +91,12 @@ impl Bound {
                 () = told_to_stop(&mut stop) => break,
             };
             match accepted {
-                Ok((stream, address)) => {
-                    match door.gate.place(address.ip()) {
-                        Some(place) => {
-                            connections.spawn(Arc::clone(&door).connection(stream, address, place));
-                        }
-                        None => door.context.metrics.count(Metric::Busy),
+                Ok((stream, address)) => match door.gate.place(address.ip()) {
+                    Some(place) => {
+                        connections.spawn(Arc::clone(&door).connection(stream, address, place));
                     }
-                }
+                    None => door.context.metrics.count(Metric::Busy),
+                },
                 Err(error) => {
                     tracing::debug!(%error, "A connection could not be accepted.");
                     if !is_of_one_connection(&error) {
