@@ -7,6 +7,7 @@ mod columns;
 mod enrol;
 mod hosts;
 pub mod login;
+pub mod operations;
 mod people;
 mod sources;
 mod storage;
@@ -59,6 +60,10 @@ pub fn run(
         FleetCommand::Token(token) => people::token(&asker(&token.asking)?, &token.command),
         FleetCommand::Audit(audit) => people::audit(&asker(&audit.asking)?, &audit.command),
         FleetCommand::Storage(storage) => storage::run(&asker(&storage.asking)?, &storage.command),
+        FleetCommand::Doctor(doctor) => Ok(operations::doctor(&asker(&doctor.asking)?)?.text),
+        FleetCommand::Backup(backup) => operations::backup(|| asker(&backup.asking), &backup.command, now),
+        FleetCommand::Restore(restore) => operations::restore(restore, now),
+        FleetCommand::Db { command } => operations::database(command, now),
         FleetCommand::Enrol(enrol) => enrol::run(&asker(&enrol.asking)?, &enrol.command),
     }
 }

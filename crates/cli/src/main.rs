@@ -85,6 +85,13 @@ fn server_command(command: &Command) -> anyhow::Result<ExitCode> {
             clap_complete::generate(*shell, &mut command, "patchyard", &mut script);
             String::from_utf8(script)?
         }
+        Command::Fleet(fleet::args::FleetCommand::Doctor(doctor)) => {
+            let style = Style::new(args::Colour::Auto, variable);
+            let asker = fleet::Asker::new(&doctor.asking, &variables, style, jiff::Timestamp::now())?;
+            let examined = fleet::operations::doctor(&asker)?;
+            print(&examined.text)?;
+            return Ok(ExitCode::from(examined.exit_code));
+        }
         Command::Fleet(command) => {
             let style = Style::new(args::Colour::Auto, variable);
             fleet::run(command, &variables, style, jiff::Timestamp::now())?

@@ -52,7 +52,27 @@ pub enum FleetCommand {
     AtRisk(With<AtRisk>),
     /// What takes room, how fast it grows, and how long the disk will do.
     Storage(Of<Storage>),
+    /// What is wrong with the server and what to do about it, the worst first.
+    #[command(after_help = DOCTOR_CODES)]
+    Doctor(With<Doctor>),
+    /// Backups: make, list and verify them.
+    Backup(Of<Backup>),
+    /// Make a data folder of a backup. Needs no running server.
+    Restore(Restore),
+    /// Databases: copy one into another.
+    Db {
+        /// What to do.
+        #[command(subcommand)]
+        command: Database,
+    },
 }
+
+const DOCTOR_CODES: &str = "\
+Exit codes:
+  0  all is well
+  1  the server could not be asked; the message says what to do
+  3  something will become a fault
+  4  something does not work";
 
 /// A command with parts, and which server it asks.
 #[derive(Debug, Args)]
@@ -378,6 +398,58 @@ pub enum Storage {
         /// Only say what would go.
         #[arg(long)]
         dry_run: bool,
+    },
+}
+
+/// `patchyard doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {}
+
+/// `patchyard backup ...`
+#[derive(Debug, Subcommand)]
+pub enum Backup {
+    /// Make one below the server's data folder, and verify it.
+    Create {
+        /// Its name: letters, digits, hyphens and underscores [default: the time].
+        name: Option<String>,
+        /// The files of the content store too, not their list only.
+        #[arg(long)]
+        content: bool,
+        /// The master key too: the backup alone is enough to be the server then, for a thief too.
+        #[arg(long)]
+        with_master_key: bool,
+    },
+    /// List those that were made, the newest first.
+    List,
+    /// Hold every file of a backup against its manifest. Needs no running server.
+    Verify {
+        /// The backup's folder.
+        folder: PathBuf,
+    },
+}
+
+/// `patchyard restore`
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The backup's folder.
+    pub backup: PathBuf,
+    /// The data folder to make; it must not be there, or be empty.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// The master key, where it is not in the backup: `keys/master.key` of the old data folder.
+    #[arg(long, value_name = "FILE")]
+    pub master_key: Option<PathBuf>,
+}
+
+/// `patchyard db ...`
+#[derive(Debug, Subcommand)]
+pub enum Database {
+    /// Copy every row into an empty database, and compare counts and digests. No server may use either meanwhile.
+    Copy {
+        /// The database that there is: `sqlite:/path/of/the.db` or `postgres://user@host/database`.
+        from: String,
+        /// The database to fill.
+        to: String,
     },
 }
 
