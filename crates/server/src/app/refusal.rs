@@ -48,7 +48,7 @@ pub enum Refusal {
     },
     /// A one-time link that was used, is too old, or never was.
     #[error(
-        "the link was used already, or is too old; make a new one on the server's machine with `patchyard login-link`"
+        "the link was used already, or is too old; make a new one on the server's machine with `patchyard user link`"
     )]
     Spent,
     /// The idempotency key came with another request before.

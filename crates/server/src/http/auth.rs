@@ -17,7 +17,7 @@ use super::admin::route::{Freshness, Needs};
 use super::admin::session::address_of;
 use super::limits::{LONGEST_ADDRESS, Party};
 use super::problem::{Code, Problem};
-use crate::app::caller::{Caller, Place};
+use crate::app::caller::{Caller, Place, Who};
 use crate::app::log_in::{self, Credential};
 use crate::app::permission::Reach;
 use crate::app::refusal::Refusal;
@@ -247,6 +247,15 @@ pub fn is_from_our_page(request: &Request) -> bool {
 async fn authorise(door: &Door, caller: &Caller, tenant: Option<TenantId>) -> Result<Option<Place>, Problem> {
     let (permission, tenant) = match (door.needs, tenant) {
         (Needs::Nothing(_) | Needs::LogIn, _) => return Ok(None),
+        (Needs::Local, _) => {
+            return match caller.who {
+                Who::Local => Ok(None),
+                Who::User(_) | Who::Token(_) => Err(Problem::new(
+                    Code::NotAllowed,
+                    "This is done on the server's own machine, with the `patchyard` command.",
+                )),
+            };
+        }
         (Needs::Server(permission), _) => {
             return match caller.rights.allow(permission, Reach::Server) {
                 true => Ok(None),

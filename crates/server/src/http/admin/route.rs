@@ -23,6 +23,8 @@ pub enum Needs {
     Nothing(&'static str),
     /// Credentials that hold; it is about the caller alone.
     LogIn,
+    /// To be the command line on the server's own machine: no role and no token reaches it.
+    Local,
     /// A permission that reaches the whole server.
     Server(Permission),
     /// A permission that reaches the tenant in the path.
@@ -62,7 +64,7 @@ impl Needs {
     /// The permission, where there is one.
     pub const fn permission(self) -> Option<Permission> {
         match self {
-            Self::Nothing(_) | Self::LogIn => None,
+            Self::Nothing(_) | Self::LogIn | Self::Local => None,
             Self::Server(permission)
             | Self::Tenant(permission)
             | Self::Sites(permission)
@@ -74,6 +76,7 @@ impl Needs {
         match self {
             Self::Nothing(why) => format!("Needs no credentials: {why}."),
             Self::LogIn => "Needs a log-in or a token.".to_owned(),
+            Self::Local => "Only for the command line on the server's own machine.".to_owned(),
             Self::Server(permission) => format!("Needs `{permission}` for the whole server."),
             Self::Tenant(permission) => format!("Needs `{permission}` for the tenant."),
             Self::Sites(permission) => format!("Needs `{permission}` for the tenant or the site."),
@@ -151,7 +154,7 @@ impl Route {
             let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
             operation = operation.parameter(parameter.required(Required::True).schema(Some(text)).build());
         }
-        if needs == Needs::LogIn || needs.permission().is_some() {
+        if !matches!(needs, Needs::Nothing(_)) {
             operation = operation.response("401", problem("No credentials, or ones that do not hold."));
             operation = operation.response("403", problem("The credentials do not allow this."));
         }

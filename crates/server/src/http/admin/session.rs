@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::answer::{Answer, json};
-use super::input::{Allowed, Nothing, Plain};
+use super::input::{Allowed, Nothing, Plain, Post};
 use super::route::{Needs, Route};
 use crate::app::caller::Who;
 use crate::app::log_in::{self, Gatehouse, LogIn, LoggedIn};
@@ -39,6 +39,14 @@ pub fn routes() -> Vec<Route> {
         Route::bare_post("log-out", "/api/v1/session/end", Needs::LogIn, log_out)
             .says("Ends the session.")
             .gives_nothing("It has ended."),
+        Route::post(
+            "make-log-in-link",
+            "/api/v1/log-in-links",
+            Needs::Local,
+            make_link,
+        )
+        .says("Makes a one-time link (30 minutes) for a browser.")
+        .gives::<LinkView>("201", "The link."),
         Route::get(
             "get-openapi",
             "/api/v1/openapi.json",
@@ -161,6 +169,25 @@ async fn log_out(State(api): State<Api>, headers: HeaderMap, _: Plain<Nothing>) 
         log_in::log_out(&api.ctx, &secret).await?;
     }
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A one-time link.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct LinkView {
+    /// Path and query, below the server's address: a secret.
+    path: String,
+    /// When it ends.
+    expires_at: When,
+}
+
+async fn make_link(State(api): State<Api>, _post: Post<Nothing>) -> Answer {
+    let now = api.ctx.clock.now();
+    let secret = api.ctx.local.new_link(now, &*api.ctx.chance);
+    let view = LinkView {
+        path: format!("/login?link={}", *secret),
+        expires_at: When(now + crate::local::LINK_LIFE),
+    };
+    Ok(json(StatusCode::CREATED, &view))
 }
 
 async fn me(allowed: Allowed) -> Answer {

@@ -25,6 +25,7 @@ fn expected(route: &Route, has: &BTreeSet<Permission>, reach: &str, asks_own: bo
     };
     match route.needs() {
         Needs::Nothing(_) | Needs::LogIn => Expected::Allowed,
+        Needs::Local => Expected::Forbidden,
         Needs::Server(permission) if everywhere && has.contains(&permission) => Expected::Allowed,
         Needs::Server(_) => Expected::Forbidden,
         Needs::Anywhere(permission) if held(&permission) => Expected::Allowed,
