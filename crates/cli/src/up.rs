@@ -94,7 +94,7 @@ fn set_listen(text: &mut String, address: SocketAddr) {
         line.split_once('=')
             .is_some_and(|(name, _)| name.trim() == "listen")
     };
-    match lines[..first_table].iter().position(|line| is_listen(line)) {
+    match lines[..first_table].iter().position(is_listen) {
         Some(at) => lines[at] = &line,
         None => lines.insert(0, &line),
     }

@@ -71,7 +71,7 @@ mod tests {
         let (mut count, mut packed) = (0, Vec::new());
         // Stored blocks pad the packed form until the ratio is met exactly.
         for noise in 1..2_000_usize {
-            let noise: Vec<u8> = (0..noise).map(|at| (at * at * 31 >> 3) as u8).collect();
+            let noise: Vec<u8> = (0..noise).map(|at| ((at * at * 31) >> 3) as u8).collect();
             let plain = [noise, vec![0; 100_000]].concat();
             packed = deflate(&plain);
             count = plain.len();

@@ -84,7 +84,7 @@ async fn a_file_is_carried_in_pieces_and_goes_on_where_it_broke_off() {
     let bytes = vec![b'x'; 1000];
     let file = carried(&bytes);
     let checked = offers(&mut agent, &world, &file).await;
-    assert_eq!(checked.carry, [file.source.clone()]);
+    assert_eq!(checked.carry, std::slice::from_ref(&file.source));
     let wanted = checked
         .wanted
         .first()

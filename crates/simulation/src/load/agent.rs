@@ -199,7 +199,7 @@ pub fn inventory(packages: usize, agent: usize, round: usize) -> Vec<u8> {
         version: format!(
             "1.{}-{}",
             number % 37,
-            if number % 90 == 0 {
+            if number.is_multiple_of(90) {
                 agent * 100_000 + round
             } else {
                 1

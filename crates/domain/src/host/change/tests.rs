@@ -172,7 +172,10 @@ fn what_dpkg_does_in_the_second_in_which_apt_ends_is_apts_only_if_it_is_named() 
         did(103, change("after", None, Some("1"))),
     ];
     let transactions = attribute(recorded, done, &[]);
-    let by_apt = transactions.iter().find(|own| own.command.is_some()).unwrap();
+    let by_apt = transactions
+        .iter()
+        .find(|own| own.command.is_some())
+        .expect("apt noted one");
     let names: Vec<&str> = by_apt.changes.iter().map(|change| &*change.package).collect();
     assert_eq!(names, ["a", "disappears"]);
 }

@@ -218,8 +218,7 @@ async fn growth_is_told_from_daily_samples() {
     let causes = |text: &str| {
         let view: serde_json::Value = serde_json::from_str(text).expect("JSON");
         let causes = view["causes"].as_array().expect("causes").clone();
-        let find = move |name: &str| causes.iter().find(|cause| cause["cause"] == name).cloned();
-        find
+        move |name: &str| causes.iter().find(|cause| cause["cause"] == name).cloned()
     };
     run(&front, "note-storage").await;
     let first = causes(&front.get("/api/v1/storage").await.text)("content").expect("told");
