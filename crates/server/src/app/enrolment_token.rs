@@ -2,6 +2,7 @@
 
 use domain::id::{EnrolmentTokenId, SiteId};
 use jiff::SignedDuration;
+use protocol::address::{NotAnAddress, ServerAddress};
 use protocol::token::{EnrolmentToken as Carried, SITE_BYTES};
 use serde::{Deserialize, Serialize};
 use store::enrolment_token::{self, Admits, EnrolmentToken, NewEnrolmentToken};
@@ -102,6 +103,9 @@ pub struct EnrolmentTokenRequest {
     /// When it ends: in 24 hours unless told, within a year.
     #[serde(default)]
     pub expires_at: Option<When>,
+    /// `host:port` by which these hosts reach the server, tried before its own addresses: that of a forwarding proxy, say.
+    #[serde(default)]
+    pub address: Option<String>,
 }
 
 /// A token that was just made: the only time that its text is shown.
@@ -201,7 +205,15 @@ pub async fn create(
         made_by: caller.user,
         expires_at,
     };
-    let addresses = crate::agents::addresses(&ctx.settings);
+    let mut addresses = crate::agents::addresses(&ctx.settings);
+    if let Some(first) = &new.address {
+        let first: ServerAddress = first
+            .parse()
+            .map_err(|error: NotAnAddress| Refusal::invalid("/address", error.to_string()))?;
+        addresses.retain(|address| *address != first);
+        addresses.insert(0, first);
+        addresses.truncate(protocol::limits::ADDRESSES);
+    }
     let authority = ctx.authority.root_digest();
     let package = super::agent_package::current(ctx).await?;
     let scope = place.scope;
