@@ -155,6 +155,30 @@ async fn a_clone_that_enrols_with_a_token_takes_nobodys_identity_and_waits_for_a
 }
 
 #[tokio::test]
+async fn a_copy_that_checked_in_last_and_enrols_anew_leaves_the_host_to_its_original() {
+    let world = World::new().await;
+    let mut original = world.agent(1).await;
+    original.checks_in(&world, &[]).await.expect("it checks in");
+    let mut copy = original.cloned(2);
+    // It starts with numbers that its disk had put aside.
+    copy.sequence += 4_096;
+    copy.checks_in(&world, &[]).await.expect("the original is away");
+    let mut anew = Agent {
+        bearer: copy.bearer,
+        machine: original.machine,
+        ..Agent::new(3)
+    };
+    let secret = world.token(1, Admits::Active).await;
+    let enrolled = anew.enrol(&world, secret).await.expect("it is noted");
+    assert_eq!(enrolled.standing, Standing::Pending);
+    assert_eq!(world.host(anew.host).await.copy_of, Some(original.host));
+    original
+        .checks_in(&world, &[])
+        .await
+        .expect("the original comes back");
+}
+
+#[tokio::test]
 async fn a_copy_with_the_old_key_becomes_a_pending_host_of_its_own() {
     let world = World::new().await;
     let mut original = world.agent(1).await;

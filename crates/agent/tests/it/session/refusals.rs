@@ -139,3 +139,20 @@ fn a_retired_host_can_be_enrolled_again() {
     assert_ne!(id(&host), own);
     assert_eq!((stop(&host), host.trouble()), (None, String::new()));
 }
+
+#[test]
+fn a_request_that_was_answered_before_is_asked_anew_under_another_name() {
+    let (mut server, mut host) = enrolled();
+    let own = id(&host);
+    host.wake_over(&mut server, &[super::Way::Cut]);
+    assert!(
+        host.journal.next_check_in.is_some(),
+        "it would ask under the same name"
+    );
+    server.refuse_next = Some((RefusalKind::Answered, Some(0)));
+    let end = host.wake(&mut server);
+    assert!(matches!(end, End::Sleep(_)), "{end:?}");
+    assert_eq!(host.journal.next_check_in, None);
+    host.wake(&mut server);
+    assert_eq!((id(&host), stop(&host), server.hosts.len()), (own, None, 1));
+}
