@@ -173,11 +173,12 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, mut sent: Optio
                 None => length,
             },
         };
+        // Counted before they can arrive: who has them finds them counted.
+        shared.bytes.fetch_add(kept as u64, Ordering::SeqCst);
         if to.write_all(&piece[..kept]).is_err() || kept < length {
             break;
         }
         sent = sent.map(|sent| sent + kept as u64);
-        shared.bytes.fetch_add(kept as u64, Ordering::Relaxed);
     }
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);
