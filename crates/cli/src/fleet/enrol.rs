@@ -29,7 +29,8 @@ pub fn run(asker: &Asker, command: &Enrol) -> anyhow::Result<String> {
     let address = address(asker, command.address.as_deref())?;
     let known = hosts(asker, &tenant)?;
     let ends = asker.now + jiff::SignedDuration::from_hours(command.hours.into());
-    let mut body = json!({ "site": member(&site, "id")?, "uses": command.hosts, "expires_at": ends.to_string() });
+    let mut body =
+        json!({ "site": member(&site, "id")?, "uses": command.hosts, "expires_at": ends.to_string() });
     if command.address.is_some() {
         body["address"] = json!(address);
     }

@@ -1,8 +1,8 @@
 //! The server as its callers meet it: agents over envelopes and sockets, people and programs over HTTP.
 
-mod backup;
 mod api;
 mod assess;
+mod backup;
 mod carry;
 mod catalog;
 mod check_in;
