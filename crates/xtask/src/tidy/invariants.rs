@@ -66,10 +66,11 @@ fn invariant(piece: &str) -> Invariant<'_> {
     }
 }
 
-/// The names of functions that stand below a `#[test]`, also inside `proptest!`.
+/// The names of functions that stand below a `#[test]`, also inside `proptest!`, or a `#[tokio::test]` of any flavour.
 fn tests_in(text: &str) -> Vec<&str> {
     let mut names = Vec::new();
-    for (at, _) in text.match_indices("#[test]") {
+    let marks = ["#[test]", "#[tokio::test]", "#[tokio::test("];
+    for (at, _) in marks.iter().flat_map(|mark| text.match_indices(mark)) {
         let rest = &text[at..];
         let name = rest
             .split_once("fn ")
@@ -97,5 +98,9 @@ mod tests {
     fn helper_functions_are_no_tests() {
         let text = "fn helper() {}\n#[test]\n#[ignore]\nfn promise() {}\n";
         assert_eq!(tests_in(text), ["promise"]);
+        let waiting = "#[tokio::test(flavor = \"multi_thread\")]\nasync fn one() {}\n#[tokio::test]\nasync fn two() {}\n";
+        let mut names = tests_in(waiting);
+        names.sort_unstable();
+        assert_eq!(names, ["one", "two"]);
     }
 }
