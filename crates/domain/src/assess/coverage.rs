@@ -197,6 +197,18 @@ impl Coverage {
         self
     }
 
+    /// The same where somebody besides the sources speaks for packages, by name and version: a server does so for its own
+    /// agent.
+    pub fn answered_elsewhere(mut self, is_answered: impl Fn(&str, &str) -> bool) -> Self {
+        let before = self.holes.len();
+        self.holes.retain(|hole| match hole {
+            Hole::Package { name, version, .. } => !is_answered(name, version),
+            Hole::Host { .. } | Hole::NoSources | Hole::NoPackages | Hole::Source { .. } => true,
+        });
+        self.answered += before - self.holes.len();
+        self
+    }
+
     /// The host's standing.
     pub fn standing(&self) -> HostStanding {
         let holes = self.holes.len();

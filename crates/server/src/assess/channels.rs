@@ -147,6 +147,7 @@ impl Channels {
         self.listings.offers(&installed.name, &mut offers);
         match verdict::verdict(policy, &installed, &offers) {
             Verdict::Missing(missing) => Judged::Missing(self.update_of(&missing), self.class_of(&missing)),
+            Verdict::Unknown if super::is_own_agent(package.name, package.version) => Judged::Settled,
             Verdict::Unknown | Verdict::Ahead { .. } => Judged::Unknown,
             Verdict::Current | Verdict::NoCandidate { .. } => Judged::Settled,
         }

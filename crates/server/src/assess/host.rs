@@ -62,6 +62,7 @@ pub fn look(channels: &Channels, subject: &Subject<'_>, doubts: &[String]) -> Ho
         missing: missing.collect(),
         coverage: findings
             .coverage(&channels.reports(), |_| None)
+            .answered_elsewhere(super::is_own_agent)
             .with_doubts(doubts.iter().cloned().chain(of_policy)),
     }
 }

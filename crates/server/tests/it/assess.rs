@@ -127,6 +127,20 @@ fn a_package_that_nobody_lists_or_only_older_makes_its_host_unknown() {
 }
 
 #[test]
+fn the_servers_own_agent_makes_no_host_unknown_and_another_version_of_it_does() {
+    let world = World::new();
+    let published = world.publish("stable", &world.key, &[Package::new(HELLO, "1.0-2")]);
+    let mut fleet = world.fleet(&[&published]);
+    let config = world.config(&[("http://a.example/", &published)]);
+    let versions = [env!("CARGO_PKG_VERSION"), "0.0.1", "99"];
+    for (number, version) in (0..).zip(versions) {
+        let packages = [installed(HELLO, "1.0-2"), installed("patchyard-agent", version)];
+        world.tell(&mut fleet, HostNo(number), &config, &packages);
+    }
+    assert_eq!(found(&fleet).1, BTreeSet::from([1, 2]));
+}
+
+#[test]
 fn a_host_that_told_nothing_is_unknown_and_a_host_that_is_gone_is_nothing() {
     let world = World::new();
     let published = world.publish("stable", &world.key, &[Package::new(HELLO, "1.0-2")]);
