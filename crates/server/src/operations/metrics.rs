@@ -78,8 +78,11 @@ const fn described(metric: Metric, name: &'static str, kind: Kind, help: &'stati
     }
 }
 
+/// How many metrics there are.
+const COUNT: usize = 18;
+
 /// All metrics, in the order of [`Metric`].
-pub const METRICS: [Described; 18] = [
+pub const METRICS: [Described; COUNT] = [
     described(
         Metric::CheckIns,
         "patchyard_check_ins_total",
@@ -193,7 +196,7 @@ pub const METRICS: [Described; 18] = [
 /// The numbers.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    values: [AtomicU64; METRICS.len()],
+    values: [AtomicU64; COUNT],
 }
 
 impl Metrics {
