@@ -41,7 +41,7 @@ pub fn up(up: &Up, variables: &Variables<'_>) -> anyhow::Result<()> {
         let package = tokio::spawn(offer_package(running.context().clone(), package_file(up)?));
         let here = match up.no_agent {
             true => None,
-            false => Some(here::begin(&data, &running)),
+            false => Some(here::begin(&data)),
         };
         until_told().await?;
         package.abort();

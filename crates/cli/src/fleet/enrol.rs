@@ -39,6 +39,15 @@ pub fn run(asker: &Asker, command: &Enrol) -> anyhow::Result<String> {
         .post(&format!("{tenant}/enrolment-tokens"), &body, &once())?;
     let token = member(&made, "text")?;
     let package = made["package"].as_str();
+    // Both become part of a command that root runs.
+    let is_plain = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    ensure!(
+        is_plain(token) && package.is_none_or(is_plain),
+        "the server's answer holds no token and digest that may stand in a command"
+    );
     if asker.asking.json {
         return super::json(&made);
     }
@@ -75,10 +84,11 @@ fn one_line(address: &str, token: &str, package: Option<&str>) -> String {
     match package {
         Some(digest) => {
             let url = format!("https://{address}/agent/package/{digest}");
-            let file = "/tmp/patchyard-agent.deb";
+            // In a folder of root's own: in /tmp itself another user could replace the file after it was checked.
             format!(
-                "(curl -fsSk {url} -o {file} || wget -q --no-check-certificate {url} -O {file}) && \
-                 echo '{digest}  {file}' | sha256sum -c --quiet && dpkg -i {file} && patchyard-agent enrol '{token}'"
+                "d=$(mktemp -d) && (curl -fsSk {url} -o $d/agent.deb || wget -q --no-check-certificate {url} -O $d/agent.deb) && \
+                 echo \"{digest}  $d/agent.deb\" | sha256sum -c --quiet && dpkg -i $d/agent.deb && rm -r $d && \
+                 patchyard-agent enrol '{token}'"
             )
         }
         None => format!("patchyard-agent enrol '{token}'"),
@@ -92,7 +102,7 @@ fn cloud_init(line: &str) -> String {
 fn ansible(line: &str) -> String {
     format!(
         "- hosts: all\n  become: true\n  tasks:\n    - name: Enrol with Patchyard\n      ansible.builtin.shell:\n        \
-         cmd: {}\n        creates: /var/lib/patchyard-agent/journal\n      no_log: true\n",
+         cmd: {}\n        creates: /var/lib/patchyard-agent/identity/journal\n      no_log: true\n",
         json!(line)
     )
 }
@@ -222,12 +232,17 @@ mod tests {
     #[test]
     fn the_command_holds_the_package_against_its_digest_before_it_installs_it() {
         let line = one_line("192.0.2.10:8443", "py1-abc", Some("00ff"));
-        let (fetch, rest) = line.split_once(" && ").expect("steps");
+        let (folder, steps) = line.split_once(" && ").expect("steps");
+        assert_eq!(
+            folder, "d=$(mktemp -d)",
+            "nobody else may write where the package is checked"
+        );
+        let (fetch, rest) = steps.split_once(" && ").expect("steps");
         assert!(
             fetch.contains("https://192.0.2.10:8443/agent/package/00ff"),
             "{line}"
         );
-        assert!(rest.starts_with("echo '00ff  /tmp/"), "{line}");
+        assert!(rest.starts_with("echo \"00ff  $d/"), "{line}");
         assert!(rest.find("sha256sum -c") < rest.find("dpkg -i"), "{line}");
         assert!(line.ends_with("patchyard-agent enrol 'py1-abc'"), "{line}");
     }

@@ -8,7 +8,6 @@ use crate::fleet::{member, once};
 use crate::text::{counted, shown};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
-use server::Running;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -29,10 +28,9 @@ pub struct Here {
 }
 
 /// Begins; goes on beside the server.
-pub fn begin(data: &Path, running: &Running) -> Here {
+pub fn begin(data: &Path) -> Here {
     let (stop, stopped) = watch::channel(false);
     let data = data.to_owned();
-    let _ = running;
     let work = tokio::spawn(async move {
         if let Err(error) = look_after(&data, stopped).await {
             let chain: Vec<String> = error
