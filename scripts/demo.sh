@@ -1,6 +1,6 @@
 #!/bin/sh
-# `make demo`: six real, outdated Debian hosts (booted systemd, one bridge, no way out), a server, two tenants with a site each,
-# and one host that reaches the server only through a forwarding proxy that holds no keys. Shows what the hosts miss, then
+# `make demo`: six real, outdated Debian hosts (booted systemd, one bridge, no way out), a server, two tenants with a site each.
+# One host stands in a network apart, which only a forwarding proxy without keys leads out of. Shows what the hosts miss, then
 # waits for Ctrl-C and takes everything away again. Needs root; nothing on this machine is changed but the packages that
 # setup.sh names and a cache (~/.cache/patchyard-tests).
 # DEMO_PROFILE chooses the build profile, DEMO_BUILT a folder with everything built, DEMO_HOLD=no ends after the findings.
@@ -19,7 +19,7 @@ profile=${DEMO_PROFILE:-quick}
 folder=$profile
 [ "$profile" != dev ] || folder=debug
 port=8443
-hosts="web1=bookworm web2=bookworm db1=trixie mail1=bullseye shop1=bookworm shop2=trixie"
+hosts="web1=bookworm web2=bookworm db1=trixie mail1=bullseye shop1=bookworm shop2=trixie@island"
 proxied=shop2
 north="web1 web2 db1"
 south="mail1 shop1 shop2"
@@ -72,9 +72,14 @@ done
 
 data=$work/server
 patchyard() { "$built/patchyard" "$@" --data "$data"; }
-"$built/patchyard" listen "$ADDRESS:$port" --data "$data" >/dev/null
+mkdir -m 700 "$data"
+# The addresses by which hosts know the server; the second one is the proxy's, as the network apart sees it.
+cat >"$data/settings.toml" <<END
+listen = "$ADDRESS:$port"
+addresses = ["$ADDRESS:$port", "$PROXY"]
+END
 say "starting the server on $ADDRESS:$port"
-setsid "$built/patchyard" up --no-agent --data "$data" >"$work/server.log" 2>&1 9>&- &
+setsid "$built/patchyard" up --no-agent --agent-package "$package" --data "$data" >"$work/server.log" 2>&1 9>&- &
 server=$!
 until [ -e "$data/local-address" ]; do
     kill -0 "$server" 2>/dev/null || fail "the server did not start: $(tail -n 5 "$work/server.log")"
@@ -87,13 +92,7 @@ enrol() {
     address=$ADDRESS:$port
     [ "$host" != "$proxied" ] || address=$PROXY
     command=$(patchyard enrol --tenant "$tenant" --site main --address "$address" --no-wait | sed -n 's/^  //p')
-    case $command in
-    # A server without the agent's package prints only the last step; then the package comes from this tree.
-    patchyard-agent*)
-        "$work/$host" sh -c 'cat >/tmp/agent.deb && dpkg -i /tmp/agent.deb >/tmp/agent.log 2>&1' <"$package" ;;
-    esac
     "$work/$host" sh -c "$command" >"$work/said" 2>&1 || fail "$host could not be enrolled: $(cat "$work/said")"
-    "$work/$host" systemctl restart patchyard-agent
     echo "  $host is enrolled with $tenant at $address"
 }
 
@@ -151,6 +150,6 @@ patchyard host findings db1 --tenant north
 say "this lab stays until Ctrl-C. Look around from another terminal, as root:
   a host            $work/web1 [COMMAND]        (also: $HOSTS)
   the server        $built/patchyard host list --tenant north --data $data
-  the proxy         $proxied reaches the server through $PROXY only by address: it forwards bytes and holds no keys"
+  the proxy         $proxied reaches nothing but $PROXY, which forwards bytes to the server and holds no keys"
 [ "${DEMO_HOLD:-yes}" = yes ] || exit 0
 wait "$lab"

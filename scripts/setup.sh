@@ -9,7 +9,7 @@ purpose=${1:?build or test}
 needed="gcc libc6-dev ca-certificates"
 if [ "$purpose" = test ]; then
     # The oracles: apt, dpkg and libapt's Python binding, gpgv, the compressors, libstdc++'s random numbers, fresh roots.
-    needed="$needed g++ git python3 python3-apt apt dpkg dpkg-dev gpgv gnupg zstd lz4 xz-utils gzip mmdebstrap systemd-container iproute2 postgresql debian-archive-keyring"
+    needed="$needed g++ git python3 python3-apt apt dpkg dpkg-dev gpgv gnupg zstd lz4 xz-utils gzip mmdebstrap systemd-container iproute2 libfaketime openssh-client postgresql debian-archive-keyring"
 fi
 
 is_installed() {

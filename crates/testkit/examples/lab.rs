@@ -2,17 +2,17 @@
 //! standard input does. `scripts/demo.sh` starts it.
 //!
 //! `lab STATE PORT NAME=SUITE...`: STATE is a folder for what is said (`lab.env` with `ADDRESS`, `PROXY` and `HOSTS`, and a
-//! script a host that runs its arguments inside), PORT where a server will listen on the lab's address.
+//! script a host that runs its arguments inside), PORT where a server will listen on the lab's address. A host
+//! `NAME=SUITE@island` stands in a network apart, which only the proxy leads out of.
 
 use anyhow::{Context, bail};
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use testkit::lab::Lab;
 use testkit::lab::booted::BootedHost;
-use testkit::lab::proxy::Proxy;
 
 fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -22,13 +22,17 @@ fn main() -> anyhow::Result<()> {
     let state = Path::new(state);
     let port: u16 = port.parse().context("PORT is a number")?;
     let mut lab = Lab::start()?;
-    let address = IpAddr::from(lab.address());
-    let proxy = Proxy::start(SocketAddr::new(address, 0), SocketAddr::new(address, port))?;
+    let address = lab.address();
+    let island = lab.island()?;
+    let proxy = island.proxy(SocketAddr::from((address, port)))?;
     let mut booted = Vec::new();
     for host in hosts {
         let (name, suite) = host.split_once('=').context("a host is NAME=SUITE")?;
         say(&format!("booting {name} ({suite})"))?;
-        let host = lab.boot(name, suite)?;
+        let host = match suite.strip_suffix("@island") {
+            Some(suite) => lab.boot_on(&island, name, suite)?,
+            None => lab.boot(name, suite)?,
+        };
         put_door(state, &host)?;
         booted.push(host);
     }

@@ -3,11 +3,14 @@
 //! machine's own configured sources; none is written here.
 
 pub mod booted;
+pub mod calendar;
 mod ground;
 pub mod network;
+mod package;
 pub mod proxy;
 
-pub use ground::Lab;
+pub use ground::{Island, Lab};
+pub use package::agent_package;
 
 use crate::apt::Apt;
 use crate::host::HostTree;

@@ -1,23 +1,28 @@
 //! One booted host: a clone of a root, run by systemd-nspawn with systemd as its first process. A reboot is a real one
 //! (exit code 133 starts it again), a power cut kills its first process, and a link cut unplugs its wire.
 
+mod disk;
+mod watch;
+
+pub(super) use disk::unmount;
+
 use super::network::{Plug, Wire};
+use crate::apt::Apt;
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use disk::{Disk, Person};
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use watch::{Container, NotSo, State, Watch, kill};
 
 /// How long a host may take to come up: it takes about a second, on a machine that does nothing else.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks at something that tells nobody when it happens.
 const PAUSE: Duration = Duration::from_millis(50);
-/// systemd-nspawn's exit code for a reboot.
-const REBOOT: i32 = 133;
 
 /// What a host is made of.
 pub(super) struct Birth {
@@ -25,63 +30,66 @@ pub(super) struct Birth {
     pub(super) image: PathBuf,
     pub(super) folder: PathBuf,
     pub(super) wire: Wire,
-    /// The address of the machine that runs the lab.
-    pub(super) machine: Ipv4Addr,
+    /// Whom the host knows by the name `server`.
+    pub(super) server: Ipv4Addr,
 }
 
-/// A host that runs. It is ended, unmounted and forgotten with this value.
+/// A host that runs, or ran. It is ended, unmounted and forgotten with this value.
 #[derive(Debug)]
 pub struct BootedHost {
     name: String,
-    folder: PathBuf,
+    disk: Disk,
     wire: Wire,
+    server: Ipv4Addr,
+    installations: u32,
     watch: Arc<Watch>,
     watcher: Option<JoinHandle<()>>,
 }
 
-/// What the thread that watches over systemd-nspawn knows.
-#[derive(Debug, Default)]
-struct Watch {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// systemd-nspawn, while it runs.
-    container: Option<u32>,
-    /// How often it was started.
-    boots: u32,
-    /// Why it will not be started again.
-    ended: Option<String>,
-    /// Nobody wants it any more.
-    is_unwanted: bool,
-}
-
 impl BootedHost {
+    /// A fresh host.
     pub(super) fn boot(birth: Birth) -> anyhow::Result<Self> {
+        let mut host = Self::without_power(birth);
+        host.disk.mount()?;
+        host.personalise()?;
+        host.start()?;
+        Ok(host)
+    }
+
+    /// A host with a copy of another one's disk, name and machine-id included, and without power; only its wire is its own.
+    pub(super) fn copy_of(other: &Self, folder: PathBuf, wire: Wire) -> anyhow::Result<Self> {
+        if other.watcher.is_some() {
+            bail!("{} has power: its disk cannot be copied", other.name);
+        }
+        let host = Self::without_power(Birth {
+            name: other.name.clone(),
+            image: other.disk.image.clone(),
+            folder,
+            wire,
+            server: other.server,
+        });
+        host.disk.mount_copy_of(&other.disk)?;
+        Ok(host)
+    }
+
+    /// From here on the value's end cleans up.
+    fn without_power(birth: Birth) -> Self {
         let Birth {
             name,
             image,
             folder,
             wire,
-            machine,
+            server,
         } = birth;
-        for part in ["upper", "work", "root"] {
-            fs::create_dir_all(folder.join(part)).context("could not make the host's folder")?;
-        }
-        // From here on the value's end cleans up.
-        let mut host = Self {
+        Self {
             name,
-            folder,
+            disk: Disk { image, folder },
             wire,
+            server,
+            installations: 0,
             watch: Arc::default(),
             watcher: None,
-        };
-        host.mount(&image)?;
-        host.personalise(machine)?;
-        host.start()?;
-        Ok(host)
+        }
     }
 
     /// Its name.
@@ -113,12 +121,12 @@ impl BootedHost {
 
     /// Its root as seen from this machine. Files may be put there while it runs.
     pub fn root(&self) -> PathBuf {
-        self.folder.join("root")
+        self.disk.root()
     }
 
     /// What it has written to its console, over all its boots.
     pub fn console(&self) -> String {
-        let bytes = fs::read(self.folder.join("console.log")).unwrap_or_default();
+        let bytes = fs::read(self.disk.folder.join("console.log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -150,6 +158,7 @@ impl BootedHost {
     /// A program inside, not started yet, with this machine's environment cleared.
     pub fn command(&self, words: &[&str]) -> anyhow::Result<Command> {
         let leader = self
+            .watch
             .leader()
             .with_context(|| format!("{} is not up", self.name))?;
         let mut command = Command::new("nsenter");
@@ -170,7 +179,7 @@ impl BootedHost {
 
     /// Reboots it from inside and waits until it is up again.
     pub fn reboot(&self) -> anyhow::Result<()> {
-        let before = self.state().boots;
+        let before = self.watch.state().boots;
         // The answer may be cut off by what was asked for.
         let _ = self.try_run(&["systemctl", "reboot"])?;
         self.wait_for(|state| state.boots > before)?;
@@ -183,7 +192,23 @@ impl BootedHost {
         Ok(())
     }
 
-    /// Boots it again after its power was cut.
+    /// Shuts it down in order. [`BootedHost::power_on`] boots it again.
+    pub fn power_off(&mut self) -> anyhow::Result<()> {
+        // The answer may be cut off by what was asked for.
+        let _ = self.try_run(&["systemctl", "poweroff"])?;
+        match self.watch.wait_for(PATIENCE, |_| false) {
+            Err(NotSo::Ended(_)) => {}
+            _ => bail!(
+                "{} does not shut down; its console: {}",
+                self.name,
+                self.console()
+            ),
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// Boots it, or boots it again after its power was taken away.
     pub fn power_on(&mut self) -> anyhow::Result<()> {
         if self.watcher.is_some() {
             bail!("{} has power", self.name);
@@ -192,66 +217,48 @@ impl BootedHost {
         self.start()
     }
 
+    /// Installs it anew on the same hardware and boots it: same name, same address, another machine-id, nothing else kept.
+    pub fn reimage(&mut self) -> anyhow::Result<()> {
+        self.cut_power()?;
+        self.disk.wipe()?;
+        self.personalise()?;
+        self.power_on()
+    }
+
+    /// Installs packages by its own apt, over this machine's network. Their services begin with the next boot.
+    pub fn install(&self, packages: &[&str]) -> anyhow::Result<()> {
+        let words = ["install", "-y", "-q", "--no-install-recommends"];
+        let words = [words.as_slice(), packages].concat();
+        self.disk
+            .with_this_machines_names(|root| Apt::inside(root).run("apt-get", &words).map(drop))
+    }
+
+    /// Fetches its package lists as its own apt does, over this machine's network: the host's own leads nowhere.
+    pub fn refresh_lists(&self) -> anyhow::Result<()> {
+        self.disk
+            .with_this_machines_names(|root| Apt::inside(root).update())
+    }
+
     /// Plugs its wire in or out.
     pub fn plug(&self, plug: Plug) -> anyhow::Result<()> {
         self.wire.plug(plug)
     }
 
-    fn mount(&self, image: &Path) -> anyhow::Result<()> {
-        let part = |name: &str| self.folder.join(name).display().to_string();
-        let options = format!(
-            "lowerdir={},upperdir={},workdir={}",
-            image.display(),
-            part("upper"),
-            part("work")
-        );
-        let done = Command::new("mount")
-            .args(["-t", "overlay", "overlay", "-o", &options, &part("root")])
-            .output()
-            .context("could not run mount")?;
-        if !done.status.success() {
-            bail!("mount: {}", String::from_utf8_lossy(&done.stderr).trim());
-        }
-        Ok(())
-    }
-
-    /// What tells a clone from its pristine root. It knows the lab's machine by the name `server`.
-    fn personalise(&self, machine: Ipv4Addr) -> anyhow::Result<()> {
-        let id = self.identity();
-        let hosts = format!(
-            "127.0.0.1 localhost\n::1 localhost\n{} {}\n{machine} server\n",
-            self.address(),
-            self.name
-        );
-        let files = [
-            ("etc/machine-id", format!("{id}\n")),
-            ("etc/hostname", format!("{}\n", self.name)),
-            ("etc/hosts", hosts),
-            ("etc/resolv.conf", String::new()),
-        ];
-        for (path, text) in files {
-            let path = self.root().join(path);
-            // It may be a link out of the tree.
-            let _ = fs::remove_file(&path);
-            fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
-        }
-        let _ = fs::remove_file(self.root().join("var/lib/dbus/machine-id"));
-        Ok(())
-    }
-
-    /// A machine-id of its own, the same for the same lab, name and address.
-    fn identity(&self) -> String {
-        use sha2::Digest as _;
-        let seed = format!("{} {}", self.folder.display(), self.address());
-        let digest = sha2::Sha256::digest(seed.as_bytes());
-        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    fn personalise(&mut self) -> anyhow::Result<()> {
+        self.installations += 1;
+        self.disk.personalise(&Person {
+            name: &self.name,
+            address: self.address(),
+            server: self.server,
+            installation: self.installations,
+        })
     }
 
     fn start(&mut self) -> anyhow::Result<()> {
         let console = fs::OpenOptions::new()
             .create(true)
             .append(true)
-            .open(self.folder.join("console.log"))
+            .open(self.disk.folder.join("console.log"))
             .context("could not make the console's file")?;
         let watch = Arc::clone(&self.watch);
         let container = Container {
@@ -266,20 +273,14 @@ impl BootedHost {
     }
 
     fn end(&mut self) {
-        self.state().is_unwanted = true;
-        loop {
-            if let Some(leader) = self.leader() {
+        self.watch.state().is_unwanted = true;
+        while self.watcher.is_some() {
+            if let Some(leader) = self.watch.leader() {
                 kill(leader);
-            } else if let Some(container) = self.state().container {
+            } else if let Some(container) = self.watch.state().container {
                 kill(container);
             }
-            let state = self.state();
-            let (state, _) = self
-                .watch
-                .changed
-                .wait_timeout(state, PAUSE)
-                .unwrap_or_else(PoisonError::into_inner);
-            if state.ended.is_some() || self.watcher.is_none() {
+            if self.watch.pause(PAUSE).ended.is_some() {
                 break;
             }
         }
@@ -288,36 +289,21 @@ impl BootedHost {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.watch.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn wait_for(&self, is_so: impl Fn(&State) -> bool) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut state = self.state();
-        while !is_so(&state) {
-            if let Some(why) = &state.ended {
-                bail!("{} ended: {why}; its console: {}", self.name, self.console());
+        match self.watch.wait_for(PATIENCE, is_so) {
+            Ok(()) => Ok(()),
+            Err(NotSo::Ended(why)) => {
+                bail!("{} ended: {why}; its console: {}", self.name, self.console())
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                bail!("{} took too long; its console: {}", self.name, self.console());
-            }
-            let (next, _) = self
-                .watch
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = next;
+            Err(NotSo::TooLong) => bail!("{} took too long; its console: {}", self.name, self.console()),
         }
-        Ok(())
     }
 
     /// systemd tells nobody outside when it is done; it is asked.
     fn wait_until_up(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(why) = self.state().ended.clone() {
+            if let Some(why) = self.watch.state().ended.clone() {
                 bail!("{} ended: {why}; its console: {}", self.name, self.console());
             }
             let asked = self.try_run(&["systemctl", "is-system-running"]);
@@ -335,113 +321,12 @@ impl BootedHost {
             std::thread::sleep(PAUSE);
         }
     }
-
-    /// Its first process, by its number on this machine.
-    fn leader(&self) -> Option<u32> {
-        let container = self.state().container?;
-        let processes = fs::read_dir("/proc").ok()?;
-        let numbers = processes
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        numbers
-            .into_iter()
-            .find(|&process| is_first_process_of(process, container))
-    }
 }
 
 impl Drop for BootedHost {
     fn drop(&mut self) {
-        if self.watcher.is_some() {
-            self.end();
-        }
-        unmount(&self.root());
-        let _ = fs::remove_dir_all(&self.folder);
+        self.end();
+        self.disk.unmount();
+        let _ = fs::remove_dir_all(&self.disk.folder);
     }
-}
-
-/// What systemd-nspawn is told.
-struct Container {
-    name: String,
-    root: PathBuf,
-    namespace: String,
-    console: fs::File,
-}
-
-impl Container {
-    /// It ends with the thread that started it, even if that is killed.
-    fn spawn(&self) -> std::io::Result<Child> {
-        Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--", "systemd-nspawn"])
-            .args([
-                "--quiet",
-                "--boot",
-                "--register=no",
-                "--keep-unit",
-                "--console=pipe",
-            ])
-            .arg(format!("--network-namespace-path={}", self.namespace))
-            .arg(format!("--machine={}", self.name))
-            .arg("--directory")
-            .arg(&self.root)
-            .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "0")
-            .stdin(Stdio::null())
-            .stdout(self.console.try_clone()?)
-            .stderr(self.console.try_clone()?)
-            .spawn()
-    }
-}
-
-impl Watch {
-    /// Starts the container, and again whenever it reboots, until it ends otherwise or nobody wants it.
-    fn over(&self, container: &Container) {
-        let change = |change: &mut dyn FnMut(&mut State)| {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            change(&mut state);
-            self.changed.notify_all();
-            state.is_unwanted
-        };
-        loop {
-            let mut child = match container.spawn() {
-                Ok(child) => child,
-                Err(error) => {
-                    change(&mut |state| state.ended = Some(format!("systemd-nspawn did not start: {error}")));
-                    return;
-                }
-            };
-            change(&mut |state| {
-                state.container = Some(child.id());
-                state.boots += 1;
-            });
-            let status = child.wait();
-            let is_unwanted = change(&mut |state| state.container = None);
-            let is_reboot = matches!(&status, Ok(status) if status.code() == Some(REBOOT));
-            if is_unwanted || !is_reboot {
-                change(&mut |state| state.ended = Some(format!("{status:?}")));
-                return;
-            }
-        }
-    }
-}
-
-/// Whether a process is number 1 of its own namespace and was started by `parent`.
-fn is_first_process_of(process: u32, parent: u32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
-    let is_child = field("PPid:").is_some_and(|number| number.trim().parse() == Ok(parent));
-    is_child && field("NSpid:").is_some_and(|numbers| numbers.trim().ends_with("\t1"))
-}
-
-fn kill(process: u32) {
-    if let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) {
-        let _ = kill_process(process, Signal::KILL);
-    }
-}
-
-/// Takes a mount away even while something still uses it.
-pub(super) fn unmount(path: &Path) {
-    let _ = Command::new("umount")
-        .args(["--lazy", "--recursive", "--quiet"])
-        .arg(path)
-        .stderr(Stdio::null())
-        .status();
 }

@@ -1,12 +1,13 @@
-//! A lab: a folder, a bridge and the hosts that are booted on it. When it goes, everything goes: also what an earlier
+//! A lab: a folder, a bridge and the hosts that are booted on it, and islands that nobody leaves but through a proxy. When it goes, everything goes: also what an earlier
 //! process left behind that was killed before it could clean up.
 
 use super::booted::{Birth, BootedHost};
-use super::network::{self, Bridge};
+use super::network::{self, Bridge, Wire};
+use super::proxy::Proxy;
 use super::{LabMissing, cache, root};
 use anyhow::Context;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,6 +30,19 @@ pub struct Lab {
     folder: PathBuf,
     bridge: Bridge,
     hosts: u8,
+}
+
+/// A network that nobody leaves but through a proxy: this machine has no part in it.
+#[derive(Debug)]
+pub struct Island {
+    bridge: Bridge,
+}
+
+impl Island {
+    /// The only way out: passes bytes on from a port on the island to an address that this machine reaches.
+    pub fn proxy(&self, target: SocketAddr) -> anyhow::Result<Proxy> {
+        Ok(Proxy::on(self.bridge.listen()?, target)?)
+    }
 }
 
 impl Lab {
@@ -71,6 +85,21 @@ impl Lab {
         self.bridge.address()
     }
 
+    /// Another address of this machine that the hosts see: where a server goes on that was lost.
+    pub fn other_address(&self) -> Ipv4Addr {
+        self.bridge.other_address()
+    }
+
+    /// A network apart.
+    pub fn island(&self) -> Result<Island, LabMissing> {
+        let bridge = Bridge::make_apart(LABS.fetch_add(1, Ordering::Relaxed));
+        let bridge = bridge.map_err(|why| LabMissing::Failed {
+            what: "a network apart".to_owned(),
+            why,
+        })?;
+        Ok(Island { bridge })
+    }
+
     /// Where the lab keeps its hosts' changes and consoles.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -79,21 +108,54 @@ impl Lab {
     /// Boots an outdated host of a Debian suite, with its own name, machine-id and address, and waits until systemd says
     /// that it is up. Its root is a clone of the cached one, with the package lists of the day on which that was built.
     pub fn boot(&mut self, name: &str, suite: &str) -> Result<BootedHost, LabMissing> {
-        let image = root(suite)?;
+        let (server, number) = (self.address(), self.next());
+        let wire = self.bridge.wire(number);
+        self.boot_at(wire, server, name, suite)
+    }
+
+    /// The same on an island; the name `server` is that of the island's side of its proxies.
+    pub fn boot_on(&mut self, island: &Island, name: &str, suite: &str) -> Result<BootedHost, LabMissing> {
+        let wire = island.bridge.wire(self.next());
+        self.boot_at(wire, island.bridge.address(), name, suite)
+    }
+
+    /// A host made from a copy of another one's disk, which must have no power; neither has the copy yet.
+    pub fn copy(&mut self, other: &BootedHost) -> Result<BootedHost, LabMissing> {
+        let number = self.next();
+        let folder = self.folder.join(format!("{}-{number}", other.name()));
+        let wire = self.bridge.wire(number);
+        wire.and_then(|wire| BootedHost::copy_of(other, folder, wire))
+            .map_err(|why| LabMissing::Failed {
+                what: format!("a copy of {}", other.name()),
+                why,
+            })
+    }
+
+    fn next(&mut self) -> u8 {
         self.hosts += 1;
-        let failed = |why| LabMissing::Failed {
-            what: format!("the host {name}"),
-            why,
-        };
-        let wire = self.bridge.wire(self.hosts + 9).map_err(failed)?;
-        BootedHost::boot(Birth {
+        self.hosts + 9
+    }
+
+    fn boot_at(
+        &self,
+        wire: anyhow::Result<Wire>,
+        server: Ipv4Addr,
+        name: &str,
+        suite: &str,
+    ) -> Result<BootedHost, LabMissing> {
+        let image = root(suite)?;
+        let birth = |wire| Birth {
             name: name.to_owned(),
             image,
             folder: self.folder.join(name),
             wire,
-            machine: self.address(),
-        })
-        .map_err(failed)
+            server,
+        };
+        wire.and_then(|wire| BootedHost::boot(birth(wire)))
+            .map_err(|why| LabMissing::Failed {
+                what: format!("the host {name}"),
+                why,
+            })
     }
 }
 

@@ -1,9 +1,13 @@
 //! The lab's network: one bridge on this machine, and for each host a network namespace with one wire to it. Hosts reach
-//! the bridge and each other, nothing else: they have no route beyond it. All names begin with the number of the process
-//! that made them, so that what a killed test left behind is known and swept by the next.
+//! the bridge and each other, nothing else: they have no route beyond it. A bridge that stands apart is in a namespace of its
+//! own: its hosts do not even reach this machine, but for sockets that were opened for them there. All names begin with the
+//! number of the process that made them, so that what a killed test left behind is known and swept by the next.
 
-use anyhow::{Context, bail};
-use std::net::Ipv4Addr;
+use anyhow::{Context, anyhow, bail};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
 
@@ -15,6 +19,16 @@ const MARK: &str = "pyl";
 pub struct Bridge {
     name: String,
     network: [u8; 3],
+    place: Place,
+}
+
+/// Where a bridge is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// On this machine, which has addresses on it.
+    Here,
+    /// In a namespace of the bridge's name.
+    Apart,
 }
 
 /// A host's wire to the bridge.
@@ -23,6 +37,8 @@ pub struct Wire {
     outer: String,
     namespace: String,
     address: Ipv4Addr,
+    /// The namespace of the bridge, if it stands apart.
+    apart: Option<String>,
 }
 
 /// Whether a wire is plugged in.
@@ -45,17 +61,67 @@ impl Bridge {
             .map(|(second, third)| [10, second, third.wrapping_add(first)])
             .find(|[a, b, c]| !taken.contains(&format!("inet {a}.{b}.{c}.")))
             .context("every network from 10.200.0.0 to 10.219.255.0 is in use here")?;
-        let bridge = Self { name, network };
-        ip(&["link", "add", &bridge.name, "type", "bridge"])?;
-        let address = format!("{}/24", bridge.address());
-        ip(&["addr", "add", &address, "dev", &bridge.name])?;
-        ip(&["link", "set", &bridge.name, "up"])?;
+        let bridge = Self {
+            name,
+            network,
+            place: Place::Here,
+        };
+        bridge.raise(&[bridge.address(), bridge.other_address()])?;
         Ok(bridge)
     }
 
-    /// This machine's own address on the bridge.
+    /// A bridge that this machine has no part in. Its network may be one that this machine has elsewhere: nobody could tell.
+    pub fn make_apart(number: u32) -> anyhow::Result<Self> {
+        let bridge = Self {
+            name: format!("{MARK}{}x{number}", std::process::id()),
+            network: [10, 199, 0],
+            place: Place::Apart,
+        };
+        ip(&["netns", "add", &bridge.name])?;
+        bridge.raise(&[bridge.address()])?;
+        Ok(bridge)
+    }
+
+    fn raise(&self, addresses: &[Ipv4Addr]) -> anyhow::Result<()> {
+        let name = self.name.as_str();
+        let apart = self.apart();
+        ip_in(apart, &["link", "add", name, "type", "bridge"])?;
+        for address in addresses {
+            ip_in(apart, &["addr", "add", &format!("{address}/24"), "dev", name])?;
+        }
+        ip_in(apart, &["link", "set", name, "up"]).map(drop)
+    }
+
+    /// The namespace that it is in, if it is not this machine's.
+    fn apart(&self) -> Option<&str> {
+        (self.place == Place::Apart).then_some(self.name.as_str())
+    }
+
+    /// The address on the bridge where servers and proxies listen: this machine's own, if the bridge is here.
     pub fn address(&self) -> Ipv4Addr {
         self.host(1)
+    }
+
+    /// A second one of this machine's: where a server goes on that was lost at the first.
+    pub fn other_address(&self) -> Ipv4Addr {
+        self.host(2)
+    }
+
+    /// A socket of this process that listens on the bridge's address, on a free port.
+    pub fn listen(&self) -> anyhow::Result<TcpListener> {
+        let address = (self.address(), 0);
+        let Some(name) = self.apart() else {
+            return Ok(TcpListener::bind(address)?);
+        };
+        let namespace = File::open(format!("/run/netns/{name}")).context("could not open the namespace")?;
+        // A thread that has gone there ends there; its sockets stay.
+        let there = std::thread::spawn(move || -> anyhow::Result<TcpListener> {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            Ok(TcpListener::bind(address)?)
+        });
+        there
+            .join()
+            .map_err(|_| anyhow!("opening a socket there panicked"))?
     }
 
     fn host(&self, number: u8) -> Ipv4Addr {
@@ -63,29 +129,37 @@ impl Bridge {
         Ipv4Addr::new(a, b, c, number)
     }
 
-    /// A namespace with a wire to the bridge; `number` from 2 to 254 is the end of its address.
+    /// A namespace with a wire to the bridge; `number` from 3 to 254 is the end of its address.
     pub fn wire(&self, number: u8) -> anyhow::Result<Wire> {
         let wire = Wire {
             outer: format!("{}h{number}", self.name),
             namespace: format!("{}h{number}", self.name),
             address: self.host(number),
+            apart: self.apart().map(str::to_owned),
         };
         let namespace = wire.namespace.as_str();
+        let apart = self.apart();
         ip(&["netns", "add", namespace])?;
         let peer = ["peer", "name", "host0", "netns", namespace];
-        ip(&[&["link", "add", &wire.outer, "type", "veth"], peer.as_slice()].concat())?;
-        ip(&["link", "set", &wire.outer, "master", &self.name, "up"])?;
+        ip_in(
+            apart,
+            &[&["link", "add", &wire.outer, "type", "veth"], peer.as_slice()].concat(),
+        )?;
+        ip_in(apart, &["link", "set", &wire.outer, "master", &self.name, "up"])?;
         let address = format!("{}/24", wire.address);
-        ip(&["-n", namespace, "addr", "add", &address, "dev", "host0"])?;
-        ip(&["-n", namespace, "link", "set", "lo", "up"])?;
-        ip(&["-n", namespace, "link", "set", "host0", "up"])?;
+        ip_in(Some(namespace), &["addr", "add", &address, "dev", "host0"])?;
+        ip_in(Some(namespace), &["link", "set", "lo", "up"])?;
+        ip_in(Some(namespace), &["link", "set", "host0", "up"])?;
         Ok(wire)
     }
 }
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        let _ = ip(&["link", "del", &self.name]);
+        let _ = match self.place {
+            Place::Here => ip(&["link", "del", &self.name]),
+            Place::Apart => ip(&["netns", "del", &self.name]),
+        };
     }
 }
 
@@ -106,13 +180,13 @@ impl Wire {
             Plug::In => "up",
             Plug::Out => "down",
         };
-        ip(&["link", "set", &self.outer, state]).map(drop)
+        ip_in(self.apart.as_deref(), &["link", "set", &self.outer, state]).map(drop)
     }
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        let _ = ip(&["link", "del", &self.outer]);
+        let _ = ip_in(self.apart.as_deref(), &["link", "del", &self.outer]);
         let _ = ip(&["netns", "del", &self.namespace]);
     }
 }
@@ -144,6 +218,14 @@ pub(super) fn sweep() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// `ip`, in a namespace or here.
+fn ip_in(namespace: Option<&str>, arguments: &[&str]) -> anyhow::Result<String> {
+    match namespace {
+        Some(name) => ip(&[&["-n", name], arguments].concat()),
+        None => ip(arguments),
+    }
 }
 
 fn ip(arguments: &[&str]) -> anyhow::Result<String> {

@@ -33,6 +33,7 @@ pub enum Weather {
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    listener: TcpListener,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -49,7 +50,11 @@ struct Shared {
 impl Proxy {
     /// Listens on `listen` (port 0 takes a free one) and passes on to `target`.
     pub fn start(listen: SocketAddr, target: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen)?;
+        Self::on(TcpListener::bind(listen)?, target)
+    }
+
+    /// The same on a socket that listens already, in another network perhaps.
+    pub fn on(listener: TcpListener, target: SocketAddr) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             target: Mutex::new(target),
@@ -59,9 +64,11 @@ impl Proxy {
             bytes: AtomicU64::new(0),
         });
         let accepting = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || accept(&listener, &accepting));
+        let own = listener.try_clone()?;
+        let thread = std::thread::spawn(move || accept(&own, &accepting));
         Ok(Self {
             address,
+            listener,
             shared,
             thread: Some(thread),
         })
@@ -96,8 +103,8 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.is_ended.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts.
-        drop(TcpStream::connect(self.address));
+        // Wakes the thread that accepts: on Linux accept(2) of a socket that was shut down fails.
+        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
