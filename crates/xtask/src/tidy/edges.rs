@@ -7,14 +7,19 @@ use crate::tree::Tree;
 use anyhow::{Context, Result};
 
 /// Each crate, and the crates of the workspace that it may depend on. In tests every crate may also use [`TESTKIT`].
-const FLOORS: [(&str, &[&str]); 11] = [
+const FLOORS: [(&str, &[&str]); 12] = [
     ("domain", &[]),
-    ("content", &["domain"]),
+    // Below what is durable: docs/adr/0007-fail-points.md
+    ("failpoint", &[]),
+    ("content", &["domain", "failpoint"]),
     // sources → content: docs/adr/0004-sources-store-what-they-verify.md
     ("sources", &["domain", "content"]),
     ("protocol", &["domain"]),
-    ("store", &["domain"]),
-    ("server", &["domain", "content", "protocol", "sources", "store"]),
+    ("store", &["domain", "failpoint"]),
+    (
+        "server",
+        &["domain", "failpoint", "content", "protocol", "sources", "store"],
+    ),
     ("agent", &["domain", "protocol"]),
     (
         "cli",
