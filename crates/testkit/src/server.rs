@@ -1,16 +1,18 @@
 //! An archive server on a loopback port that answers as nginx answers for a folder of files, and lies where a test
 //! tells it to. Blocking, one thread a connection; everything ends when it is dropped. The lies are in [`lie`], the
-//! wire in `http`.
+//! wire in `http`, archives that do not let everybody in in [`private`].
 
 mod answer;
 mod http;
 pub mod lie;
+pub mod private;
 
 pub use lie::Lie;
+pub use private::Private;
 
 use anyhow::Context;
 use std::collections::BTreeMap;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -34,6 +36,8 @@ pub struct Request {
     pub range: Option<String>,
     /// Whether it asked for a change only (`If-None-Match`, `If-Modified-Since`).
     pub conditional: Conditional,
+    /// `Authorization`, as sent.
+    pub authorization: Option<String>,
     /// The status that it got; 0 if it got none.
     pub status: u16,
 }
@@ -51,6 +55,7 @@ pub enum Conditional {
 struct Shared {
     state: Mutex<State>,
     stopped: Condvar,
+    private: Option<Private>,
 }
 
 #[derive(Debug)]
@@ -71,6 +76,15 @@ enum Running {
 impl Server {
     /// Serves the files below `root` on a free port of 127.0.0.1.
     pub fn start(root: &Path) -> anyhow::Result<Self> {
+        Self::start_for(root, None)
+    }
+
+    /// The same over TLS, and only to those whom `private` lets in.
+    pub fn start_private(root: &Path, private: &Private) -> anyhow::Result<Self> {
+        Self::start_for(root, Some(private.clone()))
+    }
+
+    fn start_for(root: &Path, private: Option<Private>) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("could not listen on a loopback port")?;
         let address = listener
             .local_addr()
@@ -84,6 +98,7 @@ impl Server {
                 running: Running::Yes,
             }),
             stopped: Condvar::new(),
+            private,
         });
         let acceptor = std::thread::spawn({
             let shared = Arc::clone(&shared);
@@ -98,7 +113,11 @@ impl Server {
 
     /// Its address with a trailing slash, such as `http://127.0.0.1:40123/`.
     pub fn uri(&self) -> String {
-        format!("http://{}/", self.address)
+        let scheme = match self.shared.private {
+            None => "http",
+            Some(_) => "https",
+        };
+        format!("{scheme}://{}/", self.address)
     }
 
     /// From now on lies about that path (below the root, without leading slash); `*` stands for every path that has
@@ -194,12 +213,25 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         state.connections.push(copy);
         drop(state);
         let shared = Arc::clone(shared);
-        std::thread::spawn(move || converse(&connection, &shared));
+        std::thread::spawn(move || {
+            // A copy of the socket lives on in the list: only a shutdown ends the connection.
+            let Ok(ending) = connection.try_clone() else { return };
+            match &shared.private {
+                None => converse(connection, &shared),
+                // Whom the handshake does not let in has seen why.
+                Some(private) => {
+                    if let Ok(connection) = private.shake_hands(connection) {
+                        converse(connection, &shared);
+                    }
+                }
+            }
+            let _ = ending.shutdown(std::net::Shutdown::Both);
+        });
     }
 }
 
 /// Answers the requests of one connection until either side ends it.
-fn converse(connection: &TcpStream, shared: &Shared) {
+fn converse(connection: impl Read + Write, shared: &Shared) {
     let mut reader = BufReader::new(connection);
     // Whatever goes wrong on a connection is its client's to see.
     while let Ok(Some(head)) = http::read_head(&mut reader) {
@@ -210,6 +242,7 @@ fn converse(connection: &TcpStream, shared: &Shared) {
                 path: head.path.clone(),
                 range: head.range.clone(),
                 conditional: head.conditional(),
+                authorization: head.authorization.clone(),
                 status: 0,
             });
             state.requests.len() - 1
@@ -220,12 +253,20 @@ fn converse(connection: &TcpStream, shared: &Shared) {
                 request.status = status;
             }
         };
-        match answer::answer(connection, &head, &root, lie.as_ref(), &note, &|time| {
-            shared.pause(time)
-        }) {
+        let connection = reader.get_mut();
+        let is_let_in = shared.private.as_ref().is_none_or(|private| private.lets_in(&head));
+        let answered = match is_let_in {
+            true => answer::answer(connection, &head, &root, lie.as_ref(), &note, &|time| {
+                shared.pause(time)
+            }),
+            false => {
+                note(401);
+                answer::simple(connection, &head, 401, "WWW-Authenticate: Basic realm=\"private\"\r\n")
+            }
+        };
+        match answered {
             Ok(answer::Next::Request) => {}
             Ok(answer::Next::Close) | Err(_) => break,
         }
     }
-    let _ = connection.shutdown(std::net::Shutdown::Both);
 }

@@ -1,8 +1,9 @@
 //! Getting files of an archive onto this computer, within limits: size, rate, time, redirects, headers. What arrives is
-//! not believed here; the caller knows its digest or verifies its signature. Addresses are in [`address`], HTTP in
-//! `http`, local files in [`local`], pace and deadline in `pace`, proxies in [`proxy`], what is done with
-//! an answer in `transfer`.
+//! not believed here; the caller knows its digest or verifies its signature. What opens a private archive is in [`access`],
+//! addresses are in [`address`], HTTP in `http`, local files in [`local`], pace and deadline in `pace`, proxies in [`proxy`],
+//! what is done with an answer in `transfer`.
 
+pub mod access;
 pub mod address;
 mod forward;
 mod http;
@@ -11,6 +12,7 @@ mod pace;
 pub mod proxy;
 mod transfer;
 
+use access::Access;
 use address::AddressError;
 use content::InsertError;
 use local::LocalFiles;
@@ -67,6 +69,8 @@ pub struct FetchConfig {
     /// A local file of certificate authorities in PEM (`Acquire::https::CaInfo`); absent means the computer's own bundle, and where it
     /// has none, Mozilla's.
     pub authorities: Option<String>,
+    /// What opens a private archive.
+    pub access: Option<Access>,
     /// Where `file:` and `copy:` addresses and `authorities` lie.
     pub files: LocalFiles,
     /// `User-Agent`.
@@ -79,6 +83,7 @@ impl Default for FetchConfig {
             limits: FetchLimits::default(),
             proxies: Proxies::default(),
             authorities: None,
+            access: None,
             files: LocalFiles::default(),
             user_agent: concat!("patchyard/", env!("CARGO_PKG_VERSION")).to_owned(),
         }

@@ -23,10 +23,11 @@ use super::release::ReleaseError;
 use super::snapshot::Snapshot;
 use super::targets::{Merged, Unlisted};
 use content::{InsertError, Store, StoreError};
+use domain::catalog::release::ReleaseFacts;
 use domain::digest::Sha256Digest;
 use domain::host::channels::Settings;
 use jiff::Timestamp;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Sources that are synced at the same time, at most.
@@ -277,6 +278,27 @@ pub fn sync(request: &SyncRequest<'_>, store: &Store, now: Timestamp) -> Vec<Syn
     });
     outcomes.sort_by_key(|(place, _)| *place);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Fetches, verifies and judges the release file of a source alone, and gives what it says of itself: for a person who adds
+/// a source and wants to know at once whether it is the right one. Nothing is adopted.
+///
+/// # Errors
+/// As a sync of it would fail. A release past its date is none.
+pub fn look(
+    source: &SourceRequest<'_>,
+    fetch: FetchConfig,
+    store: &Store,
+    now: Timestamp,
+) -> Result<Arc<ReleaseFacts>, SyncError> {
+    let context = Context {
+        store,
+        fetcher: Fetcher::new(fetch),
+        settings: &Settings::default(),
+        now,
+        compiling: Mutex::new(()),
+    };
+    release::look(&context, source)
 }
 
 /// The next source that nobody works on.

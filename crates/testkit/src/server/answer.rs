@@ -5,7 +5,6 @@ use super::http::{self, Head};
 use super::lie::{self, Lie};
 use jiff::Timestamp;
 use std::io::{self, Write};
-use std::net::TcpStream;
 use std::path::{Component, Path};
 use std::time::Duration;
 
@@ -32,14 +31,14 @@ struct Sending<'a> {
 
 /// Answers one request. `note` takes the status before the body is sent; `pause` waits unless the server stops.
 pub(super) fn answer(
-    connection: &TcpStream,
+    connection: &mut dyn Write,
     head: &Head,
     root: &Path,
     lie: Option<&Lie>,
     note: &dyn Fn(u16),
     pause: &dyn Fn(Duration) -> Running,
 ) -> io::Result<Next> {
-    let simple = |status: u16, extra: &str| {
+    let mut simple = |status: u16, extra: &str| {
         note(status);
         simple(connection, head, status, extra)
     };
@@ -64,14 +63,15 @@ pub(super) fn answer(
             while pause(Duration::from_secs(3600)) == Running::Yes {}
             return Ok(Next::Close);
         }
-        Some(Lie::Endless) => {
-            note(200);
-            return endless(connection);
-        }
         _ => {}
     }
-    let Some(mut file) = read(root, &head.path)? else {
+    let file = read(root, &head.path)?;
+    if file.is_none() && lie != Some(&Lie::Endless) {
         return simple(404, "");
+    }
+    let Some(mut file) = file.filter(|_| lie != Some(&Lie::Endless)) else {
+        note(200);
+        return endless(connection);
     };
     match lie {
         Some(Lie::Tampered(at)) if !file.bytes.is_empty() => {
@@ -86,7 +86,7 @@ pub(super) fn answer(
 }
 
 fn send_file(
-    mut connection: &TcpStream,
+    connection: &mut dyn Write,
     head: &Head,
     file: &File,
     lie: Option<&Lie>,
@@ -164,7 +164,7 @@ fn send_file(
 }
 
 fn send_body(
-    mut connection: &TcpStream,
+    connection: &mut dyn Write,
     head: &Head,
     sending: &Sending<'_>,
     pause: &dyn Fn(Duration) -> Running,
@@ -192,9 +192,10 @@ fn send_body(
     }
 }
 
-fn simple(mut connection: &TcpStream, head: &Head, status: u16, extra: &str) -> io::Result<Next> {
+pub(super) fn simple(connection: &mut dyn Write, head: &Head, status: u16, extra: &str) -> io::Result<Next> {
     let reason = match status {
         302 => "Found",
+        401 => "Unauthorized",
         404 => "Not Found",
         416 => "Range Not Satisfiable",
         _ => "Internal Server Error",
@@ -209,7 +210,7 @@ fn simple(mut connection: &TcpStream, head: &Head, status: u16, extra: &str) -> 
     Ok(next(head))
 }
 
-fn endless(mut connection: &TcpStream) -> io::Result<Next> {
+fn endless(connection: &mut dyn Write) -> io::Result<Next> {
     write!(
         connection,
         "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n\r\n"

@@ -15,6 +15,7 @@ pub(super) struct Head {
     pub if_range: Option<String>,
     pub if_none_match: Option<String>,
     pub if_modified_since: Option<String>,
+    pub authorization: Option<String>,
     pub closes: bool,
 }
 
@@ -70,6 +71,7 @@ pub(super) fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
             "range" => head.range = Some(value),
             "if-range" => head.if_range = Some(value),
             "if-none-match" => head.if_none_match = Some(value),
+            "authorization" => head.authorization = Some(value),
             "if-modified-since" => head.if_modified_since = Some(value),
             "connection" => head.closes |= value.eq_ignore_ascii_case("close"),
             _ => {}

@@ -1,5 +1,6 @@
 //! HTTP and HTTPS: conditional and range requests, redirects by our own rules, limits on headers and time.
 
+use super::access::Access;
 use super::address::{Address, HttpAddress, Scheme, shown};
 use super::forward::ForwardTo;
 use super::local::LocalFiles;
@@ -35,6 +36,8 @@ const MAX_VALIDATOR_BYTES: usize = 200;
 pub(super) struct Client {
     plain: Agent,
     tls: Mutex<Option<Agent>>,
+    /// For the one archive that something opens: no other server is asked over its connections.
+    private: Mutex<Option<Agent>>,
     /// One for each proxy and host of plain HTTP.
     forwarding: Mutex<BTreeMap<(String, String), Agent>>,
 }
@@ -44,6 +47,7 @@ impl Client {
         Self {
             plain: agent(config, None),
             tls: Mutex::new(None),
+            private: Mutex::new(None),
             forwarding: Mutex::default(),
         }
     }
@@ -94,8 +98,8 @@ impl Client {
         let proxy = config.proxies.for_address(at);
         let (agent, target, tunnel) = match (at.scheme, proxy) {
             (Scheme::Http, None) => (self.plain.clone(), at.to_string(), None),
-            (Scheme::Https, None) => (self.tls(config)?, at.to_string(), None),
-            (Scheme::Https, Some(proxy)) => (self.tls(config)?, at.to_string(), Some(tunnel(proxy)?)),
+            (Scheme::Https, None) => (self.secure(at, config)?, at.to_string(), None),
+            (Scheme::Https, Some(proxy)) => (self.secure(at, config)?, at.to_string(), Some(tunnel(proxy)?)),
             (Scheme::Http, Some(proxy)) => {
                 let through = proxy_address(proxy)?;
                 let target = HttpAddress {
@@ -115,7 +119,9 @@ impl Client {
         {
             request = request.header(header::PROXY_AUTHORIZATION, basic(&user, &password));
         }
-        if let Some((user, password)) = &at.login {
+        let access = config.access.as_ref().filter(|access| access.is_for(at));
+        let login = at.login.as_ref().or(access.and_then(Access::login));
+        if let Some((user, password)) = login {
             request = request.header(header::AUTHORIZATION, basic(user, password));
         }
         if let Some(etag) = question.validators.and_then(|known| known.etag.as_ref()) {
@@ -157,25 +163,47 @@ impl Client {
         Ok(agent.clone())
     }
 
+    /// The connections over which this address is asked.
+    fn secure(&self, at: &HttpAddress, config: &FetchConfig) -> Result<Agent, FetchError> {
+        let Some(access) = config.access.as_ref().filter(|access| access.is_for(at)) else {
+            return self.tls(config);
+        };
+        let mut private = self.private.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = &*private {
+            return Ok(agent.clone());
+        }
+        let roots = match access.roots() {
+            Some(roots) => roots.clone(),
+            None => usual_roots(config)?,
+        };
+        let tls = TlsConfig::builder()
+            .root_certs(roots)
+            .client_cert(access.certificate().cloned());
+        Ok(private.insert(agent(config, Some(tls.build()))).clone())
+    }
+
     fn tls(&self, config: &FetchConfig) -> Result<Agent, FetchError> {
         let mut tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(agent) = &*tls {
             return Ok(agent.clone());
         }
-        let roots = match &config.authorities {
-            Some(path) => read_authorities(&config.files, path)?,
-            None => match BUNDLES.iter().find(|path| Path::new(path).is_file()) {
-                Some(path) => read_authorities(&LocalFiles::default(), path)?,
-                None => RootCerts::WebPki,
-            },
-        };
-        let agent = agent(config, Some(roots));
-        *tls = Some(agent.clone());
-        Ok(agent)
+        let usual = TlsConfig::builder().root_certs(usual_roots(config)?).build();
+        Ok(tls.insert(agent(config, Some(usual))).clone())
     }
 }
 
-fn agent(config: &FetchConfig, roots: Option<RootCerts>) -> Agent {
+/// Whom archives' certificates may come from, where nothing else is said.
+fn usual_roots(config: &FetchConfig) -> Result<RootCerts, FetchError> {
+    match &config.authorities {
+        Some(path) => read_authorities(&config.files, path),
+        None => match BUNDLES.iter().find(|path| Path::new(path).is_file()) {
+            Some(path) => read_authorities(&LocalFiles::default(), path),
+            None => Ok(RootCerts::WebPki),
+        },
+    }
+}
+
+fn agent(config: &FetchConfig, tls: Option<TlsConfig>) -> Agent {
     let limits = &config.limits;
     let mut builder = Agent::config_builder()
         .http_status_as_error(false)
@@ -187,8 +215,8 @@ fn agent(config: &FetchConfig, roots: Option<RootCerts>) -> Agent {
         .timeout_per_read(Some(limits.rate_window.max(limits.answer)))
         .timeout_per_write(Some(limits.rate_window))
         .proxy(None);
-    if let Some(roots) = roots {
-        builder = builder.tls_config(TlsConfig::builder().root_certs(roots).build());
+    if let Some(tls) = tls {
+        builder = builder.tls_config(tls);
     }
     builder.build().new_agent()
 }

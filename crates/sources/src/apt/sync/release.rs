@@ -8,8 +8,10 @@ use crate::apt::freshness::{Freshness, freshness};
 use crate::apt::openpgp::{self, GoodSignature, Verified};
 use crate::apt::release::Release;
 use content::Expected;
+use domain::catalog::release::ReleaseFacts;
 use domain::digest::Sha256Digest;
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// What the archive offers.
 pub(super) enum Offered {
@@ -104,6 +106,21 @@ pub(super) fn offered(
         });
     }
     verify(context, request, fetched, digest).map(|release| Offered::New(Box::new(release)))
+}
+
+/// What the release file of a source says of itself, once it was verified and judged.
+pub(super) fn look(
+    context: &Context<'_>,
+    request: &SourceRequest<'_>,
+) -> Result<Arc<ReleaseFacts>, SyncError> {
+    let base = request.source.release_uri();
+    match offered(context, request, &base, None, Ask::Always)? {
+        Offered::New(new) => {
+            judge(context, request, &new, None)?;
+            Ok(Arc::clone(new.release.facts()))
+        }
+        Offered::Unchanged { .. } => Err(SyncError::Vanished),
+    }
 }
 
 fn verify(
