@@ -1,11 +1,17 @@
-//! Audit records: one immutable line of who did what, written in the transaction that does it. A leased sealer orders them
-//! into their owner's chain; signed checkpoints over all chains' heads can be kept elsewhere. What concerns a person stands
-//! apart, committed to by a salted hash, so that it can be erased without breaking the chain.
+//! Audit records: one immutable line of who did what, written in the transaction that does it, and ordered into its owner's
+//! chain afterwards. What concerns a person stands apart, committed to by a salted hash, so that it can be erased without
+//! breaking the chain.
 
-use crate::lease::{self, Fence};
+mod chain;
+
+pub use chain::{
+    Checkpoint, Head, Linked, chain, chain_shared, checkpoints, checkpoints_before, end_of, heads,
+    keep_checkpoint, seal, thin_checkpoints, waiting,
+};
+
 use crate::value::{Row, values, words};
 use crate::{Error, Owner, Page, Scope, Tx, View, Whole};
-use domain::id::{AuditId, KeyId};
+use domain::id::AuditId;
 use jiff::Timestamp;
 use ring::digest::{Context, SHA256};
 
@@ -54,7 +60,8 @@ pub struct Personal {
 }
 
 impl Personal {
-    fn hash(&self) -> [u8; 32] {
+    /// The commitment to them that stands in the record: without the salt nobody can try out what was erased.
+    pub fn hash(&self) -> [u8; 32] {
         hash([self.salt.as_slice(), self.data.as_bytes()])
     }
 }
@@ -91,6 +98,12 @@ pub struct Record {
 const COLUMNS: &str =
     "owner, id, at, actor_kind, actor_id, action, noun, noun_id, body, personal_hash, number, chain_hash";
 
+/// The columns of `audit_records r`.
+fn qualified() -> String {
+    let columns = COLUMNS.split(", ").map(|column| format!("r.{column}"));
+    columns.collect::<Vec<_>>().join(", ")
+}
+
 fn read(row: &Row) -> Result<Record, Error> {
     let mut columns = row.columns();
     Ok(Record {
@@ -107,29 +120,6 @@ fn read(row: &Row) -> Result<Record, Error> {
         number: columns.next()?,
         chain_hash: columns.next()?,
     })
-}
-
-impl Record {
-    /// The chain's hash with this record: SHA-256 over the hash before it and each of its fields behind its length. Whoever
-    /// verifies a chain computes it anew.
-    pub fn link(&self, number: u64, before: [u8; 32]) -> [u8; 32] {
-        let absent: &[u8] = &[];
-        hash([
-            b"patchyard audit 1".as_slice(),
-            &before,
-            &number.to_be_bytes(),
-            &self.owner.bytes(),
-            &self.id.0,
-            &self.at.as_microsecond().to_be_bytes(),
-            self.actor_kind.as_str().as_bytes(),
-            self.actor.as_ref().map_or(absent, |id| id),
-            self.action.as_bytes(),
-            self.noun.as_bytes(),
-            self.noun_id.as_ref().map_or(absent, |id| id),
-            self.body.as_bytes(),
-            self.personal_hash.as_ref().map_or(absent, |hash| hash),
-        ])
-    }
 }
 
 fn hash<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
@@ -254,32 +244,6 @@ fn page_of(
     Ok(Page::of(rows, limit, |record| record.id))
 }
 
-/// The tenant's chain from after this place on, in its order: for whoever verifies it.
-///
-/// # Errors
-/// Of the database.
-pub fn chain(view: &mut View, scope: &Scope, after: u64, limit: u32) -> Result<Vec<Record>, Error> {
-    chain_of(view, scope.owner(), after, limit)
-}
-
-/// As [`chain`], of the server's own records.
-///
-/// # Errors
-/// Of the database.
-pub fn chain_shared(view: &mut View, _: &Whole, after: u64, limit: u32) -> Result<Vec<Record>, Error> {
-    chain_of(view, Owner::Shared, after, limit)
-}
-
-fn chain_of(view: &mut View, owner: Owner, after: u64, limit: u32) -> Result<Vec<Record>, Error> {
-    view.list(
-        format!(
-            "SELECT {COLUMNS} FROM audit_records WHERE owner = $1 AND number > $2 ORDER BY number LIMIT $3"
-        ),
-        values![owner, after, limit],
-        read,
-    )
-}
-
 /// The personal data of a record, as long as they were not erased.
 ///
 /// # Errors
@@ -309,151 +273,55 @@ pub fn erase_personal(tx: &mut Tx, scope: &Scope, id: AuditId) -> Result<bool, E
     Ok(erased == 1)
 }
 
-/// The end of a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// Whose chain.
-    pub owner: Owner,
-    /// The place of its last record.
-    pub number: u64,
-    /// The hash up to there.
-    pub chain_hash: [u8; 32],
-}
-
-/// The ends of all chains in the order of owners.
+/// The personal data in records about a thing, in every chain, that were not erased.
 ///
 /// # Errors
 /// Of the database.
-pub fn heads(view: &mut View, _: &Whole) -> Result<Vec<Head>, Error> {
-    view.list(
-        "SELECT r.owner, r.number, r.chain_hash FROM audit_records r
-         JOIN (SELECT owner, MAX(number) AS number FROM audit_records GROUP BY owner) h
-             ON h.owner = r.owner AND h.number = r.number
-         ORDER BY r.owner",
-        values![],
-        |row| {
-            Ok(Head {
-                owner: row.get(0)?,
-                number: row.get(1)?,
-                chain_hash: row.get(2)?,
-            })
-        },
-    )
-}
-
-/// Orders up to `limit` records that are not in a chain yet into their owners' chains, under the sealer's lease. How many.
-///
-/// # Errors
-/// [`Error::Fenced`] if another took the lease; then nothing is sealed.
-pub fn seal(tx: &mut Tx, whole: &Whole, fence: &Fence, limit: u32, now: Timestamp) -> Result<usize, Error> {
-    lease::hold(tx, whole, fence, now)?;
-    let records = tx.list(
-        format!("SELECT {COLUMNS} FROM audit_records WHERE number IS NULL ORDER BY owner, id LIMIT $1"),
-        values![limit],
-        read,
-    )?;
-    let mut head: Option<Head> = None;
-    for record in &records {
-        let before = match head {
-            Some(head) if head.owner == record.owner => head,
-            _ => head_of(tx, record.owner)?,
+pub fn personal_about(
+    view: &mut View,
+    _: &Whole,
+    noun: &str,
+    noun_id: [u8; 16],
+) -> Result<Vec<(Record, Personal)>, Error> {
+    let columns = qualified();
+    let sql = format!(
+        "SELECT {columns}, p.salt, p.data FROM audit_records r
+         JOIN audit_personal p ON p.owner = r.owner AND p.record_id = r.id
+         WHERE r.noun = $1 AND r.noun_id = $2
+         ORDER BY r.id"
+    );
+    view.list(sql, values![noun, noun_id], |row| {
+        let personal = Personal {
+            salt: row.get(12)?,
+            data: row.get(13)?,
         };
-        let number = before.number + 1;
-        let chain_hash = record.link(number, before.chain_hash);
-        tx.execute(
-            "UPDATE audit_records SET number = $3, chain_hash = $4, sealed_at = $5
-             WHERE owner = $1 AND id = $2 AND EXISTS (SELECT 1 FROM leases WHERE name = $6 AND fencing = $7)",
-            values![
-                record.owner,
-                record.id,
-                number,
-                chain_hash,
-                now,
-                fence.name(),
-                fence.token()
-            ],
-        )?;
-        head = Some(Head {
-            owner: record.owner,
-            number,
-            chain_hash,
-        });
-    }
-    Ok(records.len())
-}
-
-fn head_of(view: &mut View, owner: Owner) -> Result<Head, Error> {
-    let head = view.find(
-        "SELECT number, chain_hash FROM audit_records
-         WHERE owner = $1 AND number IS NOT NULL ORDER BY number DESC LIMIT 1",
-        values![owner],
-        |row| {
-            Ok(Head {
-                owner,
-                number: row.get(0)?,
-                chain_hash: row.get(1)?,
-            })
-        },
-    )?;
-    Ok(head.unwrap_or(Head {
-        owner,
-        number: 0,
-        chain_hash: [0; 32],
-    }))
-}
-
-/// A signed statement of how far all chains had come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// Counts checkpoints, from 1.
-    pub number: u64,
-    /// When it was made.
-    pub at: Timestamp,
-    /// The heads, as the canonical JSON that was signed.
-    pub heads: String,
-    /// By which key.
-    pub key_id: KeyId,
-    /// Ed25519 over the heads.
-    pub signature: Vec<u8>,
-}
-
-fn read_checkpoint(row: &Row) -> Result<Checkpoint, Error> {
-    let mut columns = row.columns();
-    Ok(Checkpoint {
-        number: columns.next()?,
-        at: columns.next()?,
-        heads: columns.next()?,
-        key_id: columns.next()?,
-        signature: columns.next()?,
+        Ok((read(row)?, personal))
     })
 }
 
-/// Keeps a checkpoint.
-///
-/// # Errors
-/// [`Error::Taken`] where another has its number.
-pub fn keep_checkpoint(tx: &mut Tx, _: &Whole, checkpoint: &Checkpoint) -> Result<(), Error> {
-    tx.execute(
-        "INSERT INTO audit_checkpoints (number, at, heads, key_id, signature) VALUES ($1, $2, $3, $4, $5)",
-        values![
-            checkpoint.number,
-            checkpoint.at,
-            &checkpoint.heads,
-            checkpoint.key_id,
-            checkpoint.signature.as_slice()
-        ],
-    )?;
-    Ok(())
-}
-
-/// The newest checkpoints, the last one first.
+/// Erases the personal data in records about a thing, in every chain; the records and their places stay. How many.
 ///
 /// # Errors
 /// Of the database.
-pub fn checkpoints(view: &mut View, _: &Whole, limit: u32) -> Result<Vec<Checkpoint>, Error> {
+pub fn erase_personal_about(tx: &mut Tx, _: &Whole, noun: &str, noun_id: [u8; 16]) -> Result<u64, Error> {
+    tx.execute(
+        "DELETE FROM audit_personal
+         WHERE EXISTS (
+             SELECT 1 FROM audit_records r
+             WHERE r.owner = audit_personal.owner AND r.id = audit_personal.record_id
+                 AND r.noun = $1 AND r.noun_id = $2)",
+        values![noun, noun_id],
+    )
+}
+
+/// What a user, token or host did, in every chain, the newest first.
+///
+/// # Errors
+/// Of the database.
+pub fn done_by(view: &mut View, _: &Whole, actor: [u8; 16], limit: u32) -> Result<Vec<Record>, Error> {
     view.list(
-        "SELECT number, at, heads, key_id, signature FROM audit_checkpoints ORDER BY number DESC LIMIT $1",
-        values![limit],
-        read_checkpoint,
+        format!("SELECT {COLUMNS} FROM audit_records WHERE actor_id = $1 ORDER BY id DESC LIMIT $2"),
+        values![actor, limit],
+        read,
     )
 }

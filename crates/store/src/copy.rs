@@ -8,6 +8,7 @@ use crate::schema::{self, Table};
 use crate::scope::Scope;
 use crate::value::{Row, Value, values};
 use domain::digest::Sha256Digest;
+use failpoint::{Point, reach};
 use ring::digest::{Context, SHA256};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -68,7 +69,7 @@ struct Batch {
 /// # Errors
 /// Where the target has rows, either side fails, or what arrived differs.
 pub async fn copy(from: &Db, to: &Db) -> Result<Vec<Copied>, CopyError> {
-    let tables = Arc::new(schema::tables().await?);
+    let tables = Arc::new(schema::tables(to.migrations()).await?);
     let begun = Arc::clone(&tables);
     to.attempt(move |tx| begin(tx, &begun)).await?;
     let (sender, mut batches) = mpsc::channel(2);
@@ -79,6 +80,7 @@ pub async fn copy(from: &Db, to: &Db) -> Result<Vec<Copied>, CopyError> {
         let tables = Arc::clone(&tables);
         to.write(move |tx| insert(tx, &tables[batch.table], &batch.rows))
             .await?;
+        reach(Point::CopyFilled);
     }
     let sent = sending.await.map_err(|_| Error::Closed)??;
     let arrived = digests(to, &tables, None).await?;
@@ -92,6 +94,7 @@ pub async fn copy(from: &Db, to: &Db) -> Result<Vec<Copied>, CopyError> {
             });
         }
     }
+    reach(Point::CopyCompared);
     to.write(|tx| tx.execute("DELETE FROM schema_version WHERE step = $1", values![UNFINISHED]))
         .await?;
     Ok(arrived)
@@ -102,7 +105,7 @@ pub async fn copy(from: &Db, to: &Db) -> Result<Vec<Copied>, CopyError> {
 /// # Errors
 /// Of the database.
 pub async fn verify(db: &Db) -> Result<Vec<Copied>, CopyError> {
-    let tables = Arc::new(schema::tables().await?);
+    let tables = Arc::new(schema::tables(db.migrations()).await?);
     Ok(digests(db, &tables, None).await?)
 }
 
@@ -112,23 +115,9 @@ pub async fn verify(db: &Db) -> Result<Vec<Copied>, CopyError> {
 /// # Errors
 /// Of the database.
 pub async fn of_tenant(db: &Db, scope: &Scope) -> Result<Vec<Copied>, CopyError> {
-    let mut tables = schema::tables().await?;
-    tables.retain(|table| owner_of(table).is_some());
+    let mut tables = schema::tables(db.migrations()).await?;
+    tables.retain(|table| table.owner().is_some());
     Ok(digests(db, &Arc::new(tables), Some(*scope)).await?)
-}
-
-/// The column that says whose a row is.
-fn owner_of(table: &Table) -> Option<&str> {
-    let names = ["tenant_id", "owner"];
-    let named = table
-        .columns
-        .iter()
-        .find(|column| names.contains(&column.name.as_str()));
-    match named {
-        Some(column) => Some(&column.name),
-        None if table.name == "tenants" => Some("id"),
-        None => None,
-    }
 }
 
 fn begin(tx: &mut Tx, tables: &[Table]) -> Result<(), CopyError> {
@@ -207,7 +196,7 @@ async fn digests(db: &Db, tables: &Arc<Vec<Table>>, scope: Option<Scope>) -> Res
         let mut all = Vec::with_capacity(tables.len());
         for table in tables.iter() {
             let mut digest = Running::new();
-            let own = match (scope, owner_of(table)) {
+            let own = match (scope, table.owner()) {
                 (Some(_), Some(owner)) => format!("WHERE {owner} = $1"),
                 _ => String::new(),
             };

@@ -107,3 +107,18 @@ pub fn note(tx: &mut Tx, _: &Whole, signs: &[(TenantId, Liveness)]) -> Result<()
     )?;
     Ok(())
 }
+
+/// How many hosts that are not retired were not served since this moment: not seen since then, or seen and not let in.
+///
+/// # Errors
+/// Of the database.
+pub fn not_served_since(view: &mut View, _: &Whole, since: Timestamp) -> Result<u64, Error> {
+    let count = view.find(
+        "SELECT COUNT(*) FROM hosts h
+         LEFT JOIN liveness l ON l.tenant_id = h.tenant_id AND l.host_id = h.id
+         WHERE h.state <> 'retired' AND (h.state <> 'active' OR l.seen_at IS NULL OR l.seen_at < $1)",
+        values![since],
+        |row| row.get(0),
+    )?;
+    Ok(count.unwrap_or(0))
+}

@@ -251,6 +251,42 @@ pub fn grants_of(view: &mut View, _: &Whole, user: UserId) -> Result<Vec<Grant>,
     )
 }
 
+/// What was given on the whole server.
+///
+/// # Errors
+/// Of the database.
+pub fn grants_everywhere(view: &mut View, _: &Whole) -> Result<Vec<Grant>, Error> {
+    view.list(
+        format!("{GRANTS} WHERE g.owner = $1 ORDER BY g.id"),
+        values![Owner::Shared],
+        read_grant,
+    )
+}
+
+/// Who may log in and has something on the whole server: each with the permissions of one role, as JSON.
+///
+/// # Errors
+/// Of the database.
+pub fn active_everywhere(view: &mut View, _: &Whole) -> Result<Vec<(UserId, String)>, Error> {
+    view.list(
+        "SELECT g.user_id, r.permissions FROM role_grants g
+         JOIN roles r ON r.owner = g.role_owner AND r.id = g.role_id
+         JOIN users u ON u.id = g.user_id
+         WHERE g.owner = $1 AND u.state = 'active'
+         ORDER BY g.user_id",
+        values![Owner::Shared],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+/// Takes back all that a user was given, wherever. How many grants.
+///
+/// # Errors
+/// Of the database.
+pub fn take_back_all(tx: &mut Tx, _: &Whole, user: UserId) -> Result<u64, Error> {
+    tx.execute("DELETE FROM role_grants WHERE user_id = $1", values![user])
+}
+
 /// What was given to users in this tenant.
 ///
 /// # Errors

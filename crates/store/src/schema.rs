@@ -1,9 +1,9 @@
 //! The tables and columns as the migrations make them: what a copy goes through. Read from an empty database in memory, so
 //! that no list of them is kept by hand.
 
-use crate::db::{Db, View};
+use crate::db::{Db, Tuning, View};
 use crate::error::Error;
-use crate::migrations::OpenError;
+use crate::migrations::{Migrations, OpenError};
 use crate::value::{Field, Row, Value, values};
 use jiff::Timestamp;
 use std::path::Path;
@@ -60,6 +60,20 @@ impl Table {
             .join(", ")
     }
 
+    /// The column that says whose a row is.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        let names = ["tenant_id", "owner"];
+        let named = self
+            .columns
+            .iter()
+            .find(|column| names.contains(&column.name.as_str()));
+        match named {
+            Some(column) => Some(&column.name),
+            None if self.name == "tenants" => Some("id"),
+            None => None,
+        }
+    }
+
     /// The names of its key's columns, for a statement.
     pub(crate) fn key_names(&self) -> String {
         self.key
@@ -70,9 +84,14 @@ impl Table {
     }
 }
 
-/// All tables but the notes of migrations, each after those that it refers to.
-pub(crate) async fn tables() -> Result<Vec<Table>, OpenError> {
-    let db = Db::open(&crate::Url::from(Path::new(":memory:")), Timestamp::UNIX_EPOCH).await?;
+/// All tables of this schema but the notes of migrations, each after those that it refers to.
+pub(crate) async fn tables(migrations: &Migrations) -> Result<Vec<Table>, OpenError> {
+    let tuning = Tuning {
+        migrations: migrations.clone(),
+        ..Tuning::default()
+    };
+    let nowhere = crate::Url::from(Path::new(":memory:"));
+    let db = Db::open_tuned(&nowhere, tuning, Timestamp::UNIX_EPOCH).await?;
     let tables = db.write(|tx| read(tx)).await;
     db.close().await;
     Ok(tables?)

@@ -166,6 +166,17 @@ pub fn make_link(
     Ok(())
 }
 
+/// Ends the links that were made for a user and not used. How many.
+///
+/// # Errors
+/// Of the database.
+pub fn end_links(tx: &mut Tx, _: &Whole, user: UserId) -> Result<u64, Error> {
+    tx.execute(
+        "DELETE FROM login_links WHERE user_id = $1 AND used_at IS NULL",
+        values![user],
+    )
+}
+
 /// Whether a link could still be used.
 ///
 /// # Errors

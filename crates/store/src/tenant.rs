@@ -1,5 +1,9 @@
 //! Tenants: whose data nobody else sees. The server knows all of them; a tenant knows itself.
 
+mod remove;
+
+pub use remove::{Removal, remove, removed};
+
 use crate::value::{Row, values, words};
 use crate::{ByName, Change, Error, Page, Scope, Tx, View, Whole};
 use domain::id::TenantId;
@@ -12,6 +16,8 @@ words! {
         Active = "active",
         /// They are not; everything is kept.
         Suspended = "suspended",
+        /// It was removed: nobody finds it any more, and its rows are on their way out.
+        Removed = "removed",
     }
 }
 
@@ -62,13 +68,13 @@ pub fn create(tx: &mut Tx, _: &Whole, id: TenantId, name: &str, now: Timestamp) 
     Ok(tenant)
 }
 
-/// The tenant itself.
+/// The tenant itself, unless it was removed.
 ///
 /// # Errors
 /// Of the database.
 pub fn get(view: &mut View, scope: &Scope) -> Result<Option<Tenant>, Error> {
     view.find(
-        format!("SELECT {COLUMNS} FROM tenants WHERE id = $1"),
+        format!("SELECT {COLUMNS} FROM tenants WHERE id = $1 AND state <> 'removed'"),
         values![scope],
         read,
     )
@@ -86,7 +92,7 @@ pub fn by_name(view: &mut View, _: &Whole, name: &str) -> Result<Option<Tenant>,
     )
 }
 
-/// Every tenant in the order of names.
+/// Every tenant that was not removed, in the order of names.
 ///
 /// # Errors
 /// Of the database.
@@ -98,9 +104,12 @@ pub fn page(
 ) -> Result<Page<Tenant, ByName<TenantId>>, Error> {
     let sql = match after {
         Some(_) => {
-            format!("SELECT {COLUMNS} FROM tenants WHERE (name, id) > ($2, $3) ORDER BY name, id LIMIT $1")
+            format!(
+                "SELECT {COLUMNS} FROM tenants
+                 WHERE state <> 'removed' AND (name, id) > ($2, $3) ORDER BY name, id LIMIT $1"
+            )
         }
-        None => format!("SELECT {COLUMNS} FROM tenants ORDER BY name, id LIMIT $1"),
+        None => format!("SELECT {COLUMNS} FROM tenants WHERE state <> 'removed' ORDER BY name, id LIMIT $1"),
     };
     let mut values = values![limit.saturating_add(1)];
     values.extend(after.into_iter().flat_map(|key| values![&key.name, key.id]));
@@ -134,7 +143,7 @@ pub fn edit(
     let changed = tx.find(
         format!(
             "UPDATE tenants SET name = $3, state = $4, version = version + 1
-             WHERE id = $1 AND version = $2 RETURNING {COLUMNS}"
+             WHERE id = $1 AND version = $2 AND state <> 'removed' RETURNING {COLUMNS}"
         ),
         values![id, version, &edit.name, edit.state],
         read,

@@ -246,16 +246,32 @@ pub fn revoke_made_by(tx: &mut Tx, _: &Whole, user: UserId, now: Timestamp) -> R
     )
 }
 
-/// Notes when tokens were used; older news is passed over.
+/// Notes when a token was used, unless that was noted after `unless_since` already. Whether it was noted now.
 ///
 /// # Errors
 /// Of the database.
-pub fn note_uses(tx: &mut Tx, _: &Whole, uses: &[(TokenId, Timestamp)]) -> Result<(), Error> {
-    for (token, at) in uses {
-        tx.execute(
-            "UPDATE tokens SET used_at = $2 WHERE id = $1 AND (used_at IS NULL OR used_at < $2)",
-            values![*token, *at],
-        )?;
-    }
-    Ok(())
+pub fn note_use(
+    tx: &mut Tx,
+    _: &Whole,
+    id: TokenId,
+    at: Timestamp,
+    unless_since: Timestamp,
+) -> Result<bool, Error> {
+    let noted = tx.execute(
+        "UPDATE tokens SET used_at = $2 WHERE id = $1 AND (used_at IS NULL OR used_at <= $3)",
+        values![id, at, unless_since],
+    )?;
+    Ok(noted == 1)
+}
+
+/// The names of the tokens that a user made, wherever they hold.
+///
+/// # Errors
+/// Of the database.
+pub fn names_made_by(view: &mut View, _: &Whole, user: UserId) -> Result<Vec<String>, Error> {
+    view.list(
+        "SELECT name FROM tokens WHERE made_by = $1 ORDER BY name, id",
+        values![user],
+        |row| row.get(0),
+    )
 }

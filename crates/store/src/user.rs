@@ -283,6 +283,20 @@ fn change(
     tx.find(sql, values, read)
 }
 
+/// Erases what is known of a person if they are still at this version: nobody can log in by it, and the name is this one.
+///
+/// # Errors
+/// [`Error::Taken`] where the name is.
+pub fn erase(tx: &mut Tx, whole: &Whole, id: UserId, version: i64, name: &str) -> Result<Change<User>, Error> {
+    let sql = format!(
+        "UPDATE users SET name = $3, display_name = $3, state = $4, password_hash = NULL, totp_sealed = NULL,
+             totp_last_step = NULL, failures = 0, last_failure_at = NULL, version = version + 1
+         WHERE id = $1 AND version = $2 RETURNING {COLUMNS}"
+    );
+    let erased = tx.find(sql, values![id, version, name, UserState::Disabled], read)?;
+    Change::of(erased, || find(tx, whole, id))
+}
+
 /// Counts a failed log-in; how many there were in a row.
 ///
 /// # Errors

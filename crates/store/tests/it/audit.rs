@@ -47,9 +47,12 @@ fn a_record_stands_only_with_what_it_tells_of() {
 }
 
 /// What an outsider does who has the records and nothing else.
-fn follow(records: &[audit::Record]) -> Option<[u8; 32]> {
+fn follow(records: &[audit::Linked]) -> Option<[u8; 32]> {
     let mut before = [0; 32];
-    for (record, number) in records.iter().zip(1..) {
+    for (audit::Linked { record, personal }, number) in records.iter().zip(1..) {
+        if personal.as_ref().is_some_and(|personal| Some(personal.hash()) != record.personal_hash) {
+            return None;
+        }
         before = record.link(number, before);
         if (record.number, record.chain_hash) != (Some(number), Some(before)) {
             return None;
@@ -90,9 +93,11 @@ fn each_owner_has_a_chain_that_breaks_where_a_record_is_changed() {
         assert_eq!((head.number, Some(head.chain_hash)), (4, follow(&ones)));
         let changed = |change: fn(&mut audit::Record)| {
             let mut ones = ones.clone();
-            change(&mut ones[1]);
+            ones[1].personal = None;
+            change(&mut ones[1].record);
             follow(&ones)
         };
+        assert_eq!(changed(|_| ()), follow(&ones), "erasing changes nothing");
         assert_eq!(changed(|record| record.body.push(' ')), None);
         assert_eq!(changed(|record| record.at = at(9)), None);
         assert_eq!(changed(|record| record.actor = None), None);
@@ -198,5 +203,78 @@ fn checkpoints_are_kept_in_their_order() {
             .await
             .expect("read");
         assert_eq!(last, [point(3), point(2)]);
+    });
+}
+
+#[test]
+fn of_old_checkpoints_the_last_of_each_day_stays() {
+    on_both(async |db| {
+        let hour = 3_600;
+        let point = |number: u64, at_hour: i64| Checkpoint {
+            number,
+            at: at(at_hour * hour),
+            heads: "[]".into(),
+            key_id: KeyId([1; 16]),
+            signature: vec![9; 64],
+        };
+        // Days by the calendar (UTC), whatever hour the tests' time begins at.
+        let begin = at(0).as_second() / 86_400 * 24 - at(0).as_second() / hour;
+        let hours = [1, 5, 23, 24, 30, 49];
+        let points: Vec<Checkpoint> = (1..).zip(hours).map(|(n, hour)| point(n, begin + hour)).collect();
+        let before = points[5].at;
+        let left = db
+            .write(move |tx| {
+                points
+                    .iter()
+                    .try_for_each(|point| audit::keep_checkpoint(tx, &WHOLE, point))?;
+                assert_eq!(audit::thin_checkpoints(tx, &WHOLE, before)?, 3);
+                audit::checkpoints(tx, &WHOLE, 10)
+            })
+            .await
+            .expect("write");
+        let numbers: Vec<u64> = left.iter().map(|point| point.number).collect();
+        assert_eq!(numbers, [6, 5, 3], "the last of both days, and what is young");
+    });
+}
+
+#[test]
+fn what_records_say_of_a_person_is_found_and_erased_in_every_chain() {
+    on_both(async |db| {
+        let (one, two) = (a_tenant(&db, 1).await, a_tenant(&db, 2).await);
+        let outcome = db
+            .write(move |tx| {
+                audit::write(tx, &one, &record(1), at(0))?;
+                audit::write(tx, &one, &record(2), at(0))?;
+                audit::write(tx, &two, &record(3), at(0))?;
+                let about = |tx: &mut store::Tx| {
+                    Ok::<_, Error>(audit::personal_about(tx, &WHOLE, "site", site_id(1).0)?.len())
+                };
+                let before = about(tx)?;
+                let erased = audit::erase_personal_about(tx, &WHOLE, "site", site_id(1).0)?;
+                let other = audit::personal(tx, &one, record(2).id)?.is_some();
+                let by = audit::done_by(tx, &WHOLE, bytes(4, 1), 10)?.len();
+                Ok((before, erased, about(tx)?, other, by))
+            })
+            .await;
+        assert_eq!(outcome.expect("write"), (2, 2, 0, true, 3));
+    });
+}
+
+#[test]
+fn a_chains_end_and_what_waits_for_it_are_told_apart() {
+    on_both(async |db| {
+        let scope = a_tenant(&db, 1).await;
+        db.write(move |tx| (1..=3).try_for_each(|number| audit::write(tx, &scope, &record(number), at(0))))
+            .await
+            .expect("records");
+        let fence = a_fence(&db, 1, 0).await.expect("the lease");
+        let told = db
+            .write(move |tx| {
+                audit::seal(tx, &WHOLE, &fence, 2, at(1))?;
+                let end = audit::end_of(tx, &WHOLE, scope.owner())?;
+                Ok((end.number, audit::waiting(tx, &WHOLE, scope.owner())?))
+            })
+            .await;
+        assert_eq!(told.expect("write"), (2, 1));
     });
 }
