@@ -1,10 +1,16 @@
-//! Audit records: reading them, and putting them into their chains.
+//! Audit records: reading them, and putting them into their chains. What holds the chains from outside is in `checkpoint`, how
+//! they are followed in `verify`.
+
+pub mod checkpoint;
+pub mod examine;
+pub mod verify;
 
 use domain::id::{AuditId, UserId};
 use serde::Serialize;
 use serde_json::Value;
 use store::Whole;
-use store::audit::{self, Record, RecordFilter};
+pub use store::audit::RecordFilter;
+use store::audit::{self, Record};
 use store::lease::Fence;
 use utoipa::ToSchema;
 
@@ -76,11 +82,13 @@ impl From<Record> for RecordView {
             noun_id: record.noun_id.map(id),
             facts: serde_json::from_str(&record.body).unwrap_or(Value::Null),
             number: record.number,
-            chain_hash: record
-                .chain_hash
-                .map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect()),
+            chain_hash: record.chain_hash.map(|hash| hex(&hash)),
         }
     }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The records of a place, the newest first.
@@ -101,21 +109,23 @@ pub async fn list(
     Ok(Part::of(page.await?, RecordView::from, |id| id.to_string()))
 }
 
-/// Puts all records that are not in a chain yet into their chains, under the sealer's lease; how many. Run within a second
-/// of a nudge by [`crate::context::Work::SealAudit`].
+/// Puts all records that are not in a chain yet into their chains, under the sealer's lease, and keeps a checkpoint now and
+/// then; how many records. Run within a second of a nudge by [`crate::context::Work::SealAudit`].
 ///
 /// # Errors
 /// Of the database, and when another holds the lease.
 pub async fn seal(ctx: &Context, fence: &Fence) -> Result<usize, store::Error> {
     let mut sealed = 0;
     loop {
-        let (fence, now) = (fence.clone(), ctx.clock.now());
+        let (held, now) = (fence.clone(), ctx.clock.now());
         let some = ctx
             .db
-            .write(move |tx| audit::seal(tx, &Whole::server(), &fence, SEALED_AT_ONCE, now))
+            .write(move |tx| audit::seal(tx, &Whole::server(), &held, SEALED_AT_ONCE, now))
             .await?;
+        failpoint::reach(failpoint::Point::AuditSealed);
         sealed += some;
         if some < SEALED_AT_ONCE as usize {
+            checkpoint::keep(ctx, fence).await?;
             return Ok(sealed);
         }
     }
