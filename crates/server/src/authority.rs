@@ -2,10 +2,13 @@
 //! the key of the clone chain; sealed at rest under a master key outside the database. What is certified with them is
 //! decided elsewhere.
 
+mod given;
 mod keys;
+mod roots;
 pub mod sealed;
 #[cfg(test)]
 mod tests;
+mod tickets;
 pub mod tls;
 pub mod upkeep;
 pub mod x509;
@@ -14,18 +17,22 @@ use crate::clock::Chance;
 use crate::settings::GivenCertificate;
 use domain::digest::Sha256Digest;
 use jiff::{SignedDuration, Timestamp};
+use given::Given;
 use keys::{KeptKey, Keys};
 use protocol::address::ServerAddress;
-use protocol::card::{self, KeyCertificate, Purpose, ServerCard};
+use protocol::card::{KeyCertificate, ServerCard};
 use protocol::key::SigningKey;
 use protocol::link::LinkKey;
 use rcgen::KeyPair;
+use roots::Roots;
+pub use roots::{OtherRoot, Prepared, RootsShown, WrongStage};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 use sealed::{SealError, Sealer};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tickets::Tickets;
 use x509::{MakeError, Role, Signer, Validity};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -38,8 +45,6 @@ pub const HOST_LIFE: SignedDuration = SignedDuration::from_hours(24 * 14);
 /// For how long after its end the certificate of a host may still renew.
 pub const HOST_RENEWABLE: SignedDuration = SignedDuration::from_hours(24 * 400);
 
-/// The file of the root authority that will follow.
-const NEXT_ROOT: &str = "root-next";
 const ISSUING_NAME: &str = "Patchyard issuing authority";
 
 /// The keys of a server, opened.
@@ -48,15 +53,16 @@ pub struct Authority {
     folder: PathBuf,
     sealer: Sealer,
     epoch: u64,
-    root: Root,
+    roots: RwLock<Arc<Roots>>,
     issuing: RwLock<Arc<Issuing>>,
     listener: RwLock<Arc<Listener>>,
-    given: Option<Arc<Given>>,
-    /// The root that will follow, known to agents ahead of time.
-    next_root: Option<Root>,
-    answers: CertifiedSigningKey,
-    audit: CertifiedSigningKey,
+    given: RwLock<Option<Arc<Given>>>,
+    /// Held by whoever changes the folder of keys.
+    turn: Mutex<()>,
+    answers: SigningKey,
+    audit: SigningKey,
     links: LinkKey,
+    tickets: Arc<Tickets>,
 }
 
 /// The root authority. Its key may be kept elsewhere; then `root.sealed` is gone, `root.der` is still here, and nothing
@@ -85,11 +91,6 @@ struct Listener {
 struct CertifiedSigningKey {
     key: SigningKey,
     certificate: KeyCertificate,
-}
-
-struct Given {
-    certified: Arc<CertifiedKey>,
-    until: Timestamp,
 }
 
 /// Why the keys could not be opened, made or renewed.
@@ -124,6 +125,12 @@ pub enum AuthorityError {
         /// Which.
         name: &'static str,
     },
+    /// The key of a former root was put back.
+    #[error("root.sealed is that of a former root authority: put the present one's there, or none")]
+    FormerRoot,
+    /// A step of the change of roots that is not due.
+    #[error(transparent)]
+    Stage(#[from] WrongStage),
     /// The given certificate or its key is not usable.
     #[error("use the given certificate {}", path.display())]
     Given {
@@ -211,23 +218,23 @@ impl Authority {
             now,
             chance,
         };
-        let root = keys.root()?;
-        let issuing = keys.issuing(&root)?;
-        let listener = keys.listener(&root, &issuing, names)?;
-        let answers = keys.certified(&root, "answers", Purpose::Answers)?;
-        let audit = keys.certified(&root, "audit", Purpose::Audit)?;
+        let (roots, answers, audit) = Roots::open(&keys)?;
+        let issuing = keys.issuing(&roots.present)?;
+        let listener = keys.listener(&roots, &issuing, names)?;
         let links = LinkKey::new(&*keys.symmetric("chain")?);
+        let tickets = Tickets::open(&sealer, folder, now, chance)?;
         Ok(Self {
-            next_root: keys.next_root()?,
-            given: given.map(open_given).transpose()?.map(Arc::new),
+            given: RwLock::new(given.map(Given::open).transpose()?.map(Arc::new)),
             folder: folder.to_owned(),
             epoch,
-            root,
+            roots: RwLock::new(Arc::new(roots)),
+            turn: Mutex::default(),
             issuing: RwLock::new(Arc::new(issuing)),
             listener: RwLock::new(Arc::new(listener)),
-            answers,
-            audit,
+            answers: answers.key,
+            audit: audit.key,
             links,
+            tickets: Arc::new(tickets),
             sealer,
         })
     }
@@ -238,8 +245,8 @@ impl Authority {
     }
 
     /// The root authority's certificate: what enrolment tokens pin.
-    pub fn root_certificate(&self) -> &CertificateDer<'static> {
-        &self.root.certificate
+    pub fn root_certificate(&self) -> CertificateDer<'static> {
+        self.roots().present.certificate.clone()
     }
 
     /// The same as text (RFC 7468), for programs on this machine that have to believe the server.
@@ -259,17 +266,17 @@ impl Authority {
 
     /// SHA-256 of the root authority's certificate.
     pub fn root_digest(&self) -> Sha256Digest {
-        self.root.digest
+        self.roots().present.digest
     }
 
     /// The key that signs answers to agents.
     pub fn answers_key(&self) -> &SigningKey {
-        &self.answers.key
+        &self.answers
     }
 
     /// The key that signs checkpoints of the audit.
     pub fn audit_key(&self) -> &SigningKey {
-        &self.audit.key
+        &self.audit
     }
 
     /// The key that marks the links of hosts' chains. It outlives a restore.
@@ -279,27 +286,13 @@ impl Authority {
 
     /// What the server says of itself to agents: its epoch, where it listens, its authorities and their keys.
     pub fn card(&self, addresses: &[ServerAddress]) -> ServerCard {
-        let mut authorities = vec![card::Authority::new(self.root.certificate.to_vec())];
-        if let (Some(next), Some(key)) = (&self.next_root, &self.root.key) {
-            let next = card::Authority::new(next.certificate.to_vec());
-            authorities.push(next.endorsed(&self.root.certificate, key));
-        }
+        let roots = self.roots();
         ServerCard {
             epoch: self.epoch,
             addresses: addresses.to_vec(),
-            authorities,
-            keys: vec![self.answers.certificate.clone(), self.audit.certificate.clone()],
+            authorities: roots.on_the_card(),
+            keys: vec![roots.answers.clone(), roots.audit.clone()],
         }
-    }
-
-    /// Makes the root authority that will follow, unless there is one: from the next start on it stands on the server's
-    /// card, and every agent that checks in meanwhile knows it ahead of time.
-    pub fn prepare_next_root(&self, now: Timestamp, chance: &dyn Chance) -> Result<(), AuthorityError> {
-        let keys = self.keys(now, chance);
-        if keys.next_root()?.is_none() {
-            keys.make_root(NEXT_ROOT)?;
-        }
-        Ok(())
     }
 
     /// Makes the certificate of a host for its Ed25519 key.
@@ -327,23 +320,28 @@ impl Authority {
     }
 
     /// Makes anew what ends soon: the listener's certificate 30 days ahead, or when `names` changed; the issuing
-    /// authority a year ahead. To be called daily; connections that are open stay.
+    /// authority a year ahead; the key of session tickets twice a day. To be called every few hours; connections that are
+    /// open stay.
     pub fn renew(
         &self,
         names: &[String],
         now: Timestamp,
         chance: &dyn Chance,
     ) -> Result<Renewed, AuthorityError> {
+        self.tickets
+            .change_if_due(&self.sealer, &self.folder, now, chance)?;
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = self.keys(now, chance);
+        let roots = self.roots();
         let mut renewed = Renewed::default();
-        if self.root.key.is_some() && ends_within(self.issuing().validity, now, DAY * 365) {
-            let issuing = keys.make_issuing(&self.root)?;
+        if roots.present.key.is_some() && ends_within(self.issuing().validity, now, DAY * 365) {
+            let issuing = keys.make_issuing(&roots.present)?;
             *self.issuing.write().expect("nobody panics while holding it") = Arc::new(issuing);
             renewed.issuing = true;
         }
         let listener = Arc::clone(&self.listener.read().expect("nobody panics while holding it"));
         if renewed.issuing || ends_within(listener.validity, now, DAY * 30) || listener.names != names {
-            let made = keys.make_listener(&self.root, &self.issuing(), names)?;
+            let made = keys.make_listener(&roots, &self.issuing(), names)?;
             *self.listener.write().expect("nobody panics while holding it") = Arc::new(made);
             renewed.listener = true;
         }
@@ -362,13 +360,14 @@ impl Authority {
             .read()
             .expect("nobody panics while holding it")
             .validity;
+        let roots = self.roots();
         let mut endings = vec![
-            (Ending::Root, self.root.validity.until),
+            (Ending::Root, roots.present.validity.until),
             (Ending::Issuing, self.issuing().validity.until),
-            (Ending::Answers, self.answers.certificate.not_after),
+            (Ending::Answers, roots.answers.not_after),
             (Ending::Listener, listener.until),
         ];
-        endings.extend(self.given.as_ref().map(|given| (Ending::Given, given.until)));
+        endings.extend(self.given().map(|given| (Ending::Given, given.until)));
         endings
     }
 
@@ -437,14 +436,11 @@ impl Root {
 }
 
 impl Listener {
-    fn of(kept: KeptKey, key: &KeyPair, root: &Root, issuing: &Issuing) -> Result<Self, AuthorityError> {
+    fn of(kept: KeptKey, key: &KeyPair, roots: &Roots, issuing: &Issuing) -> Result<Self, AuthorityError> {
         let damaged = AuthorityError::Damaged { name: "listener" };
-        // The root goes along, because agents know it by its digest only until they have seen it once.
-        let chain = vec![
-            kept.certificate.into(),
-            issuing.certificate.clone(),
-            root.certificate.clone(),
-        ];
+        // The roots go along, because agents know one by its digest only until they have seen it once.
+        let mut chain = vec![kept.certificate.into(), issuing.certificate.clone()];
+        chain.extend(roots.chain());
         let der = rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
         let Ok(signing) = rustls::crypto::ring::sign::any_ecdsa_type(&der.into()) else {
             return Err(damaged);
@@ -459,33 +455,6 @@ impl Listener {
 
 fn ends_within(validity: Validity, now: Timestamp, span: SignedDuration) -> bool {
     validity.until.duration_since(now) < span
-}
-
-fn open_given(given: &GivenCertificate) -> Result<Given, AuthorityError> {
-    use rustls_pki_types::pem::PemObject;
-    type Cause = Box<dyn std::error::Error + Send + Sync>;
-    let failed = |path: &Path, cause: Cause| AuthorityError::Given {
-        path: path.to_owned(),
-        cause,
-    };
-    let read_chain = || -> Result<Vec<CertificateDer<'static>>, Cause> {
-        Ok(CertificateDer::pem_file_iter(&given.chain)?.collect::<Result<_, _>>()?)
-    };
-    let chain = read_chain().map_err(|cause| failed(&given.chain, cause))?;
-    let until = chain.first().and_then(|first| x509::validity_of(first));
-    let until = until.ok_or_else(|| failed(&given.chain, "it holds no certificate".into()))?;
-    let read_key = || -> Result<CertifiedKey, Cause> {
-        let key = rustls_pki_types::PrivateKeyDer::from_pem_file(&given.key)?;
-        let signing = rustls::crypto::ring::sign::any_supported_type(&key)?;
-        let certified = CertifiedKey::new(chain.clone(), signing);
-        certified.keys_match()?;
-        Ok(certified)
-    };
-    let certified = read_key().map_err(|cause| failed(&given.key, cause))?;
-    Ok(Given {
-        certified: Arc::new(certified),
-        until: until.until,
-    })
 }
 
 fn make_private_folder(folder: &Path) -> Result<(), AuthorityError> {
@@ -510,4 +479,4 @@ macro_rules! keep_secret_in_debug {
     )*};
 }
 
-keep_secret_in_debug! { Root Issuing Listener Given CertifiedSigningKey }
+keep_secret_in_debug! { Roots Issuing Listener Given }

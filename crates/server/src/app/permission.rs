@@ -85,6 +85,8 @@ words! {
         Storage = "storage",
         /// How the server does.
         Health = "health",
+        /// The root authority that agents trust.
+        Authority = "authority",
     }
 }
 
@@ -155,6 +157,7 @@ pub const TABLE: &[(Noun, Level, &[Verb])] = &[
     (Noun::Audit, Level::Tenant, &[Verb::Read]),
     (Noun::Storage, Level::Server, &[Verb::Read, Verb::Run]),
     (Noun::Health, Level::Server, &[Verb::Read]),
+    (Noun::Authority, Level::Server, &[Verb::Read, Verb::Change]),
 ];
 
 /// One thing that may be done: a verb and a noun of [`TABLE`]. Its text is `verb:noun`.

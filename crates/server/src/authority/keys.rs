@@ -2,18 +2,21 @@
 
 mod key_file;
 
-use super::sealed::{self, Sealer};
+use super::sealed::Sealer;
 use super::x509::{self, Role, Signer, Validity};
 use super::{
     ANSWERS_LIFE, AuthorityError, CertifiedSigningKey, DAY, ISSUING_LIFE, ISSUING_NAME, Issuing, Listener,
-    NEXT_ROOT, ROOT_LIFE, Root, SERVER_LIFE, ends_within,
+    ROOT_LIFE, Root, Roots, SERVER_LIFE, ends_within,
 };
+use super::roots::Succession;
 use crate::clock::{Chance, draw};
+use crate::private_file::write_durably;
 use jiff::Timestamp;
 pub(super) use key_file::KeptKey;
 use protocol::card::{KeyCertificate, KeyTerms, Purpose};
 use protocol::key::SigningKey;
 use rcgen::{KeyPair, PublicKeyData, SignatureAlgorithm};
+use rustls_pki_types::CertificateDer;
 use std::io;
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -28,37 +31,57 @@ pub(super) struct Keys<'a> {
 }
 
 impl Keys<'_> {
-    fn read(&self, name: &str) -> Result<Option<KeptKey>, AuthorityError> {
+    pub(super) fn read(&self, name: &str) -> Result<Option<KeptKey>, AuthorityError> {
         Ok(KeptKey::read(self.sealer, self.folder, name)?)
     }
 
-    fn write(&self, name: &str, key: &KeptKey) -> Result<(), AuthorityError> {
+    pub(super) fn write(&self, name: &str, key: &KeptKey) -> Result<(), AuthorityError> {
         Ok(key.write(self.sealer, self.folder, name, self.chance)?)
     }
 
-    pub(super) fn root(&self) -> Result<Root, AuthorityError> {
+    /// Removes a sealed file, durably; one that is not there is no fault.
+    pub(super) fn remove(&self, name: &str) -> Result<(), AuthorityError> {
+        Ok(self.sealer.remove_file(self.folder, name)?)
+    }
+
+    /// The present root. `root.der` names it, except where a switch to the next one was cut short.
+    pub(super) fn root(&self, succession: Option<&Succession>) -> Result<Root, AuthorityError> {
         let path = self.folder.join("root.der");
-        if let Some(kept) = self.read("root")? {
-            return Root::of_kept(kept);
+        let failed = |cause| AuthorityError::Folder {
+            path: path.clone(),
+            cause,
+        };
+        let known = match std::fs::read(&path) {
+            Ok(certificate) => Some(certificate),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(cause) => return Err(failed(cause)),
+        };
+        let root = match (self.read("root")?, &known) {
+            (Some(kept), _) => Root::of_kept(kept)?,
+            (None, Some(certificate)) => return Root::without_key(certificate.clone()),
+            (None, None) => {
+                let kept = self.draw_root()?;
+                self.write("root", &kept)?;
+                Root::of_kept(kept)?
+            }
+        };
+        let is_named = known.as_deref() == Some(&*root.certificate);
+        let is_next = |known: &Vec<u8>| {
+            succession.is_some_and(|succession| {
+                *succession.from == **known && succession.to.digest() == root.digest
+            })
+        };
+        if !is_named && known.is_some_and(|known| !is_next(&known)) {
+            return Err(AuthorityError::FormerRoot);
         }
-        match std::fs::read(&path) {
-            Ok(certificate) => return Root::without_key(certificate),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(cause) => return Err(AuthorityError::Folder { path, cause }),
+        if !is_named {
+            write_durably(&path, &root.certificate).map_err(failed)?;
         }
-        let root = self.make_root("root")?;
-        sealed::write_durably(&path, &root.certificate)
-            .map_err(|cause| AuthorityError::Folder { path, cause })?;
         Ok(root)
     }
 
-    /// The root that will follow, if there is one.
-    pub(super) fn next_root(&self) -> Result<Option<Root>, AuthorityError> {
-        self.read(NEXT_ROOT)?.map(Root::of_kept).transpose()
-    }
-
-    /// Makes a root authority and keeps it under this name.
-    pub(super) fn make_root(&self, name: &str) -> Result<Root, AuthorityError> {
+    /// Draws a root authority; keeps nothing.
+    pub(super) fn draw_root(&self) -> Result<KeptKey, AuthorityError> {
         let seed = Zeroizing::new(draw::<32>(self.chance));
         let key = SigningKey::from_seed(&seed);
         let validity = Validity::starting(self.now, ROOT_LIFE);
@@ -67,24 +90,47 @@ impl Keys<'_> {
         let signing = CertificateSigning::new(&key);
         let role = (Role::Root, subject.as_str());
         let certificate = x509::make(role, &signing, Signer::Itself(&signing), validity, self.chance)?;
-        let kept = KeptKey {
+        Ok(KeptKey {
             secret: Zeroizing::new(seed.to_vec()),
             certificate: certificate.to_vec(),
             validity,
             names: vec![subject],
+            by: None,
+        })
+    }
+
+    /// A certificate of the next root's key, signed by the present root: who knows only that one follows it to the next.
+    pub(super) fn cross(
+        &self,
+        present: &Root,
+        key: &SigningKey,
+        next: &Root,
+    ) -> Result<CertificateDer<'static>, AuthorityError> {
+        let next_key = next
+            .key
+            .as_ref()
+            .ok_or(AuthorityError::RootOffline { name: "root-next" })?;
+        let validity = Validity {
+            from: next.validity.from,
+            until: present.validity.until.min(next.validity.until),
         };
-        self.write(name, &kept)?;
-        Root::of_kept(kept)
+        Ok(x509::make(
+            (Role::Root, &next.name),
+            &CertificateSigning::new(next_key),
+            Signer::Authority(&present.name, &CertificateSigning::new(key)),
+            validity,
+            self.chance,
+        )?)
     }
 
     pub(super) fn issuing(&self, root: &Root) -> Result<Issuing, AuthorityError> {
         match self.read("issuing")? {
-            Some(kept) => Ok(Issuing {
+            Some(kept) if kept.by == Some(root.digest) => Ok(Issuing {
                 key: p256(&kept, "issuing")?,
                 validity: kept.validity,
                 certificate: kept.certificate.into(),
             }),
-            None => self.make_issuing(root),
+            _ => self.make_issuing(root),
         }
     }
 
@@ -107,6 +153,7 @@ impl Keys<'_> {
             certificate: certificate.to_vec(),
             validity,
             names: Vec::new(),
+            by: Some(root.digest),
         };
         self.write("issuing", &kept)?;
         Ok(Issuing {
@@ -118,22 +165,26 @@ impl Keys<'_> {
 
     pub(super) fn listener(
         &self,
-        root: &Root,
+        roots: &Roots,
         issuing: &Issuing,
         names: &[String],
     ) -> Result<Listener, AuthorityError> {
         match self.read("listener")? {
-            Some(kept) if kept.names == names && !ends_within(kept.validity, self.now, DAY * 30) => {
+            Some(kept)
+                if kept.names == names
+                    && kept.by == Some(content::sha256(&issuing.certificate))
+                    && !ends_within(kept.validity, self.now, DAY * 30) =>
+            {
                 let key = p256(&kept, "listener")?;
-                Listener::of(kept, &key, root, issuing)
+                Listener::of(kept, &key, roots, issuing)
             }
-            _ => self.make_listener(root, issuing, names),
+            _ => self.make_listener(roots, issuing, names),
         }
     }
 
     pub(super) fn make_listener(
         &self,
-        root: &Root,
+        roots: &Roots,
         issuing: &Issuing,
         names: &[String],
     ) -> Result<Listener, AuthorityError> {
@@ -151,9 +202,10 @@ impl Keys<'_> {
             certificate: certificate.to_vec(),
             validity,
             names: names.to_vec(),
+            by: Some(content::sha256(&issuing.certificate)),
         };
         self.write("listener", &kept)?;
-        Listener::of(kept, &key, root, issuing)
+        Listener::of(kept, &key, roots, issuing)
     }
 
     /// A signing key of this name and purpose, certified by the root; made where there is none, and certified anew in
@@ -171,6 +223,7 @@ impl Keys<'_> {
                 certificate: Vec::new(),
                 validity: Validity::starting(self.now, ANSWERS_LIFE),
                 names: Vec::new(),
+                by: None,
             },
         };
         let seed = kept.secret.as_slice().try_into();

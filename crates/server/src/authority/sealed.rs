@@ -2,11 +2,12 @@
 //! Who has a copy of the database, or of everything but that one file, has none of the secrets.
 
 use crate::clock::{Chance, draw};
+use crate::private_file::write_durably;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -194,6 +195,19 @@ impl Sealer {
     }
 }
 
+impl Sealer {
+    /// Removes `<name>.sealed` of the folder, durably; one that is not there is no fault.
+    pub(super) fn remove_file(&self, folder: &Path, name: &str) -> Result<(), SealError> {
+        let path = sealed_path(folder, name);
+        let removed = match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(cause) => Err(cause),
+            Ok(()) => File::open(folder).and_then(|folder| folder.sync_all()),
+        };
+        removed.map_err(|cause| SealError::Write { path, cause })
+    }
+}
+
 fn sealed_path(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.sealed"))
 }
@@ -241,27 +255,6 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LONGEST_FILE).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Writes a file for its owner only (mode 0600), so that after a power cut the whole new file is there or the old one.
-pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let temp = folder.join(name);
-    match fs::remove_file(&temp) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temp)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temp, path)?;
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

@@ -181,28 +181,154 @@ fn without_the_key_of_the_root_the_server_runs_until_something_has_to_be_made_an
     world.opened(1);
 }
 
+fn prepared(world: &World, authority: &Authority) -> Sha256Digest {
+    let next = authority
+        .draw_next_root(world.now, &world.chance)
+        .expect("it is drawn");
+    let digest = next.digest();
+    authority
+        .prepare_next_root(next, world.now, &world.chance)
+        .expect("it is kept");
+    digest
+}
+
+fn switched(world: &World, authority: &Authority, to: Sha256Digest) {
+    authority
+        .switch_root(to, &names(), world.now, &world.chance)
+        .expect("it takes its place");
+}
+
+/// Whether somebody who pins only this root believes what the listener shows, by the library's own rules.
+fn is_shown_a_way_to(authority: &Authority, root: &CertificateDer<'static>, now: Timestamp) -> bool {
+    use rustls::client::danger::ServerCertVerifier;
+    let chain = authority.listener.read().expect("nobody panicked").certified.cert.clone();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(root.clone()).expect("a root");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .expect("one root is enough");
+    let seconds = u64::try_from(now.as_second()).expect("after 1970");
+    let time = rustls_pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+    let name = "localhost".try_into().expect("a name");
+    verifier
+        .verify_server_cert(&chain[0], &chain[1..], &name, &[], time)
+        .is_ok()
+}
+
 #[test]
 fn the_next_root_is_believed_by_those_who_pin_the_present_one() {
     let world = World::new();
     let authority = world.opened(1);
     let pins = [authority.root_digest()];
-    assert_eq!(
-        authority
-            .card(&[])
-            .verify(&pins)
-            .expect("pinned")
-            .authorities
-            .len(),
-        1
-    );
+    let believed = |authority: &Authority, pins: &[Sha256Digest]| {
+        authority.card(&[]).verify(pins).expect("pinned").authorities
+    };
+    assert_eq!(believed(&authority, &pins), pins);
+    let next = prepared(&world, &authority);
+    assert_eq!(believed(&authority, &pins), [pins[0], next]);
+    assert_eq!(believed(&world.opened(1), &pins), [pins[0], next], "after a restart too");
+    let unprepared = authority.card(&[]).verify(&[next]).expect("it stands there");
+    assert_eq!(unprepared.authorities, [next], "the next one does not vouch for the present one");
+}
+
+#[test]
+fn after_the_switch_both_roots_lead_to_the_server_and_after_the_retirement_the_new_one_alone() {
+    let world = World::new();
+    let authority = world.opened(1);
+    let (old, old_root) = (authority.root_digest(), authority.root_certificate());
+    let next = prepared(&world, &authority);
+    switched(&world, &authority, next);
+    switched(&world, &authority, next);
+    let new_root = authority.root_certificate();
+    for authority in [&authority, &world.opened(1)] {
+        assert_eq!(authority.root_digest(), next);
+        for root in [&old_root, &new_root] {
+            assert!(is_shown_a_way_to(authority, root, world.now));
+        }
+        for pins in [vec![old], vec![next], vec![old, next]] {
+            let trust = authority.card(&[]).verify(&pins).expect("believed");
+            assert_eq!(trust.authorities.first(), Some(&next), "pinned: {pins:?}");
+        }
+    }
     authority
-        .prepare_next_root(world.now, &world.chance)
-        .expect("it is made");
-    authority
-        .prepare_next_root(world.now, &world.chance)
-        .expect("there is one already");
-    let card = world.opened(1).card(&[]);
-    assert_eq!(card.verify(&pins).expect("pinned").authorities.len(), 2);
+        .retire_former_root(&names(), world.now, &world.chance)
+        .expect("it goes");
+    for authority in [&authority, &world.opened(1)] {
+        assert!(is_shown_a_way_to(authority, &new_root, world.now));
+        assert!(!is_shown_a_way_to(authority, &old_root, world.now), "who was away too long");
+        let refused = authority.card(&[]).verify(&[old]);
+        assert!(matches!(refused, Err(CardError::OtherAuthority)));
+        assert_eq!(authority.card(&[]).verify(&[old, next]).expect("believed").authorities, [next]);
+    }
+}
+
+#[test]
+fn one_change_of_roots_at_a_time_and_only_to_the_one_that_was_prepared() {
+    let world = World::new();
+    let authority = world.opened(1);
+    let at = |authority: &Authority, to| authority.switch_root(to, &names(), world.now, &world.chance);
+    let stage = |refused| match refused {
+        Err(AuthorityError::Stage(stage)) => stage,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(stage(at(&authority, Sha256Digest([7; 32]))), WrongStage::NotPrepared);
+    let first = prepared(&world, &authority);
+    let second = prepared(&world, &authority);
+    assert_eq!(stage(at(&authority, first)), WrongStage::NotPrepared, "another was prepared since");
+    let early = authority.retire_former_root(&names(), world.now, &world.chance);
+    assert_eq!(stage(early), WrongStage::NoFormer);
+    switched(&world, &authority, second);
+    let third = authority.draw_next_root(world.now, &world.chance).map(drop);
+    assert_eq!(stage(third), WrongStage::FormerIsKept);
+}
+
+#[test]
+fn a_change_of_roots_that_was_cut_short_is_completed_or_forgotten() {
+    let world = World::new();
+    let keys = world.folder.path().join("keys");
+    let authority = world.opened(1);
+    let (old, old_root) = (authority.root_digest(), authority.root_certificate());
+    let next = prepared(&world, &authority);
+    // Cut off after the word was written and before the next root was.
+    std::fs::rename(keys.join("root-next.sealed"), keys.join("aside")).expect("moved");
+    let cut = world.opened(1);
+    assert_eq!((cut.root_digest(), cut.roots_shown().other), (old, OtherRoot::None));
+    std::fs::rename(keys.join("aside"), keys.join("root-next.sealed")).expect("moved");
+    // Cut off right after the one write that decides: everything else is as it was before.
+    let before: Vec<_> = ["issuing", "listener", "answers", "audit"]
+        .map(|name| keys.join(format!("{name}.sealed")))
+        .into_iter()
+        .chain([keys.join("root.der"), keys.join("root-next.sealed")])
+        .map(|path| (std::fs::read(&path).expect("it is there"), path))
+        .collect();
+    switched(&world, &authority, next);
+    for (bytes, path) in before {
+        std::fs::write(path, bytes).expect("it is put back");
+    }
+    let after = world.opened(1);
+    assert_eq!(after.root_digest(), next);
+    assert!(matches!(after.roots_shown().other, OtherRoot::Former { digest, .. } if digest == old));
+    assert!(is_shown_a_way_to(&after, &old_root, world.now));
+    assert!(is_shown_a_way_to(&after, &after.root_certificate(), world.now));
+    assert!(!keys.join("root-next.sealed").exists());
+}
+
+#[test]
+fn the_present_roots_key_is_needed_to_prepare_and_not_to_switch() {
+    let world = World::new();
+    let keys = world.folder.path().join("keys");
+    let elsewhere = world.folder.path().join("root.sealed");
+    let next = prepared(&world, &world.opened(1));
+    std::fs::rename(keys.join("root.sealed"), &elsewhere).expect("it is moved");
+    let offline = world.opened(1);
+    let refused = offline.draw_next_root(world.now, &world.chance).map(drop);
+    assert!(matches!(refused, Err(AuthorityError::RootOffline { .. })));
+    assert_eq!(offline.card(&[]).authorities.len(), 2, "it goes on being announced");
+    switched(&world, &offline, next);
+    assert_eq!(world.opened(1).root_digest(), next);
+    std::fs::rename(&elsewhere, keys.join("root.sealed")).expect("the old one is put back");
+    assert!(matches!(world.open(1), Err(AuthorityError::FormerRoot)));
 }
 
 #[test]

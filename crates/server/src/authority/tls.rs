@@ -25,7 +25,7 @@ pub fn server_config(authority: &Arc<Authority>) -> Result<ServerConfig, Error> 
         .with_client_cert_verifier(Arc::new(verifier))
         .with_cert_resolver(Arc::new(Shown(Arc::clone(authority))));
     config.alpn_protocols = vec![WEB.to_vec()];
-    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    config.ticketer = Arc::clone(&authority.tickets) as _;
     // One ticket is enough: an agent keeps one connection. Each more costs a signed round of bytes a handshake.
     config.send_tls13_tickets = 1;
     Ok(config)
@@ -39,7 +39,7 @@ impl ResolvesServerCert for Shown {
         let is_web = hello
             .alpn()
             .is_some_and(|mut protocols| protocols.any(|protocol| protocol == WEB));
-        Some(match &self.0.given {
+        Some(match self.0.given() {
             Some(given) if is_web => Arc::clone(&given.certified),
             _ => Arc::clone(
                 &self

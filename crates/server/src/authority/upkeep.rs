@@ -1,4 +1,5 @@
-//! Looking after certificates: what ends soon is made anew, and what a person has to see to is said in the log.
+//! Looking after certificates: what ends soon is made anew, a given one is read again, a change of roots that was cut short is
+//! completed, and what a person has to see to is said in the log.
 
 use super::{Alarm, Ending};
 use crate::context::Context;
@@ -15,7 +16,7 @@ pub fn spawn(context: &Context, background: &mut JoinSet<()>, stop: &watch::Rece
     let (context, mut stop) = (context.clone(), stop.clone());
     background.spawn(async move {
         loop {
-            look(&context);
+            look(&context).await;
             tokio::select! {
                 () = context.clock.wait(EVERY) => {}
                 () = told_to_stop(&mut stop) => return,
@@ -25,7 +26,23 @@ pub fn spawn(context: &Context, background: &mut JoinSet<()>, stop: &watch::Rece
 }
 
 /// Renews what ends soon, and warns of what does not renew itself.
-fn look(context: &Context) {
+async fn look(context: &Context) {
+    if let Err(refusal) = crate::app::authority::settle(context).await {
+        tracing::error!(
+            error = &refusal as &dyn std::error::Error,
+            "The folder of keys could not be brought to what is wanted."
+        );
+    }
+    if let Some(files) = &context.settings.file.certificate {
+        match context.authority.reload_given(files) {
+            Ok(true) => tracing::info!("The listener's given certificate is another one now."),
+            Ok(false) => {}
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "The listener's given certificate could not be read again: the one from before is shown on."
+            ),
+        }
+    }
     let now = context.clock.now();
     let names = listener_names(&context.settings);
     match context.authority.renew(&names, now, &*context.chance) {
@@ -53,7 +70,7 @@ impl Alarm {
         let (what, step) = match self.what {
             Ending::Root => (
                 "The root authority",
-                "Prepare the next one, so that every agent knows it ahead of time.",
+                "Prepare the next one with `patchyard authority prepare`, so that every agent knows it ahead of time.",
             ),
             Ending::Issuing => (
                 "The issuing authority",
@@ -69,7 +86,7 @@ impl Alarm {
             ),
             Ending::Given => (
                 "The listener's given certificate",
-                "Put a new one in its place and restart the server.",
+                "Put a new one in its place: it is taken within six hours, or at a restart.",
             ),
         };
         let verb = if self.is_over { "ended" } else { "ends" };

@@ -5,6 +5,7 @@ use super::super::x509::Validity;
 use crate::clock::Chance;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use domain::digest::Sha256Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -21,6 +22,8 @@ pub(in super::super) struct KeptKey {
     pub(in super::super) validity: Validity,
     /// The names that the certificate is for, in the order in which they were given.
     pub(in super::super) names: Vec<String>,
+    /// The certificate that signed this one: its digest. A key that signs for itself, or that JSON certifies, has none here.
+    pub(in super::super) by: Option<Sha256Digest>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -30,6 +33,8 @@ struct Text {
     from_us: i64,
     until_us: i64,
     names: Vec<String>,
+    #[serde(default)]
+    by: Option<String>,
 }
 
 impl KeptKey {
@@ -56,6 +61,10 @@ impl KeptKey {
                 until: moment(text.until_us)?,
             },
             names: text.names,
+            by: match &text.by {
+                None => None,
+                Some(by) => Some(by.parse().map_err(|_malformed| refused())?),
+            },
         };
         text.secret.zeroize();
         Ok(Some(key))
@@ -75,6 +84,7 @@ impl KeptKey {
             from_us: self.validity.from.as_microsecond(),
             until_us: self.validity.until.as_microsecond(),
             names: self.names.clone(),
+            by: self.by.map(|by| by.to_string()),
         };
         let plain = Zeroizing::new(serde_json::to_vec(&text).expect("texts and numbers are JSON"));
         text.secret.zeroize();
