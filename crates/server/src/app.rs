@@ -2,14 +2,17 @@
 
 pub mod agent_package;
 pub mod audit;
+pub mod authority;
 pub mod backup;
 pub mod caller;
 pub mod change;
+pub mod coverage;
 pub mod enrolment_token;
 pub mod finding;
 pub mod grant;
 pub mod health;
 pub mod host;
+pub mod link;
 pub mod log_in;
 pub mod password;
 pub mod permission;
@@ -20,8 +23,8 @@ pub mod shape;
 pub mod site;
 pub mod slow_down;
 pub mod source;
-pub mod source_decision;
 pub mod storage;
+pub mod support;
 pub mod tenant;
 pub mod text;
 pub mod token;

@@ -1,7 +1,7 @@
 //! The one door through which intent changes: in one transaction the change itself, its audit record, and for a request
 //! with an idempotency key the answer, so that its repetition is answered and not done.
 
-use domain::id::AuditId;
+use domain::id::{AuditId, HostId};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -26,7 +26,7 @@ const ANSWER: &str = "answers to repeated requests";
 pub struct Once {
     /// The key that the client chose.
     pub key: String,
-    /// SHA-256 over method, address and body.
+    /// HMAC-SHA-256 over method, address and body, under a key of the server's.
     pub request: [u8; 32],
 }
 
@@ -96,6 +96,8 @@ pub struct Done<T> {
     record: Record,
     status: u16,
     version: Option<i64>,
+    owner: Option<Owner>,
+    also: Option<(Owner, Record)>,
 }
 
 impl<T> Done<T> {
@@ -106,7 +108,23 @@ impl<T> Done<T> {
             record,
             status: 201,
             version: None,
+            owner: None,
+            also: None,
         }
+    }
+
+    /// The record belongs to another chain than the request's: whose is known only inside the transaction.
+    #[must_use]
+    pub const fn recorded_for(mut self, owner: Owner) -> Self {
+        self.owner = Some(owner);
+        self
+    }
+
+    /// Another owner is concerned too, and has a record of its own.
+    #[must_use]
+    pub fn and_for(mut self, owner: Owner, record: Record) -> Self {
+        self.also = Some((owner, record));
+        self
     }
 
     /// Nothing is new: something was done.
@@ -114,6 +132,11 @@ impl<T> Done<T> {
     pub const fn only_done(mut self) -> Self {
         self.status = 200;
         self
+    }
+
+    /// One more fact for the record.
+    pub fn note(&mut self, name: &str, value: impl Into<Value>) {
+        self.record.facts.insert(name.to_owned(), value.into());
     }
 
     /// The version of what there is now.
@@ -130,26 +153,71 @@ pub fn draw_id<I>(ctx: &Context, new: impl FnOnce(u64, [u8; 10]) -> I) -> I {
     new(millis, draw(ctx.chance.as_ref()))
 }
 
-/// Who did it, and when: what every record of one request shares.
-#[derive(Clone)]
-struct Stamp {
-    owner: Owner,
-    actor: Who,
+/// What a record takes from outside its transaction, drawn before it, because that may run more than once.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
     id: AuditId,
     salt: [u8; 16],
     now: Timestamp,
+}
+
+impl Mark {
+    /// Of this moment.
+    pub fn draw(ctx: &Context) -> Self {
+        Self {
+            id: draw_id(ctx, AuditId::new),
+            salt: draw(ctx.chance.as_ref()),
+            now: ctx.clock.now(),
+        }
+    }
+}
+
+/// Who did it, and when: what the records of one request share.
+#[derive(Clone)]
+struct Stamp {
+    owner: Owner,
+    actor: (ActorKind, Option<[u8; 16]>),
+    mark: Mark,
+    second: Mark,
 }
 
 impl Stamp {
     fn of(ctx: &Context, caller: &Caller, owner: Owner) -> Self {
         Self {
             owner,
-            actor: caller.who,
-            id: draw_id(ctx, AuditId::new),
-            salt: draw(ctx.chance.as_ref()),
-            now: ctx.clock.now(),
+            actor: match caller.who {
+                Who::User(user) => (ActorKind::User, Some(user.0)),
+                Who::Token(token) => (ActorKind::Token, Some(token.0)),
+                Who::Local => (ActorKind::Server, None),
+            },
+            mark: Mark::draw(ctx),
+            second: Mark::draw(ctx),
         }
     }
+
+    fn write<T>(&self, tx: &mut Tx, done: &Done<T>) -> Result<(), store::Error> {
+        let owner = done.owner.unwrap_or(self.owner);
+        write_record(tx, (owner, self.actor), &self.mark, &done.record)?;
+        match &done.also {
+            None => Ok(()),
+            Some((owner, record)) => write_record(tx, (*owner, self.actor), &self.second, record),
+        }
+    }
+}
+
+/// Writes what a host's agent caused, in the transaction that does it. Nudge [`Work::SealAudit`] after the commit.
+///
+/// # Errors
+/// Of the database.
+pub fn record_of_agent(
+    tx: &mut Tx,
+    mark: &Mark,
+    scope: &Scope,
+    host: HostId,
+    record: &Record,
+) -> Result<(), store::Error> {
+    let actor = (ActorKind::Agent, Some(host.0));
+    write_record(tx, (scope.owner(), actor), mark, record)
 }
 
 /// Changes something that is there.
@@ -164,7 +232,7 @@ where
     let stamp = Stamp::of(ctx, caller, owner);
     let done = ctx.db.attempt(move |tx| {
         let done = work(tx)?;
-        write_record(tx, &stamp, &done.record)?;
+        stamp.write(tx, &done)?;
         Ok::<_, Refusal>(done.value)
     });
     let value = done.await?;
@@ -197,13 +265,14 @@ where
     let digest = once.request;
     let room = ctx.clone();
     let made = ctx.db.attempt(move |tx| {
-        let oldest = stamp.now.checked_sub(REMEMBERED_FOR).unwrap_or(Timestamp::MIN);
+        let now = stamp.mark.now;
+        let oldest = now.checked_sub(REMEMBERED_FOR).unwrap_or(Timestamp::MIN);
         idempotency_key::forget_before(tx, &Whole::server(), oldest)?;
         if let Some(answer) = idempotency_key::find(tx, &Whole::server(), &request)? {
             return repeat(&room, answer, digest);
         }
         let done = work(tx)?;
-        write_record(tx, &stamp, &done.record)?;
+        stamp.write(tx, &done)?;
         let made = Made {
             status: done.status,
             body: serde_json::to_vec(&done.value).expect("views are made of texts, numbers and lists"),
@@ -215,7 +284,7 @@ where
             status: made.status,
             body: pack(&room, keep, &made),
         };
-        match idempotency_key::keep(tx, &Whole::server(), &request, &answer, stamp.now)? {
+        match idempotency_key::keep(tx, &Whole::server(), &request, &answer, now)? {
             None => Ok(made),
             // Another was faster, in a transaction beside this one: this one ends without a trace.
             Some(_) => Err(Refusal::KeyInUse),
@@ -291,19 +360,19 @@ fn unpack(ctx: &Context, kept: &[u8]) -> Option<(Option<i64>, Vec<u8>)> {
     Some(((version >= 0).then_some(version), body))
 }
 
-fn write_record(tx: &mut Tx, stamp: &Stamp, record: &Record) -> Result<(), Refusal> {
-    let (actor_kind, actor) = match stamp.actor {
-        Who::User(user) => (ActorKind::User, Some(user.0)),
-        Who::Token(token) => (ActorKind::Token, Some(token.0)),
-        Who::Local => (ActorKind::Server, None),
-    };
+fn write_record(
+    tx: &mut Tx,
+    (owner, (actor_kind, actor)): (Owner, (ActorKind, Option<[u8; 16]>)),
+    mark: &Mark,
+    record: &Record,
+) -> Result<(), store::Error> {
     let to_json = |facts: &Map<String, Value>| serde_json::to_string(facts).expect("facts are JSON already");
     let personal = (!record.personal.is_empty()).then(|| Personal {
-        salt: stamp.salt,
+        salt: mark.salt,
         data: to_json(&record.personal),
     });
     let new = NewRecord {
-        id: stamp.id,
+        id: mark.id,
         actor_kind,
         actor,
         action: record.verb.text().to_owned(),
@@ -312,9 +381,8 @@ fn write_record(tx: &mut Tx, stamp: &Stamp, record: &Record) -> Result<(), Refus
         body: to_json(&record.facts),
         personal,
     };
-    match stamp.owner {
-        Owner::Shared => audit::write_shared(tx, &Whole::server(), &new, stamp.now)?,
-        Owner::Tenant(tenant) => audit::write(tx, &Scope::of_tenant(tenant), &new, stamp.now)?,
+    match owner {
+        Owner::Shared => audit::write_shared(tx, &Whole::server(), &new, mark.now),
+        Owner::Tenant(tenant) => audit::write(tx, &Scope::of_tenant(tenant), &new, mark.now),
     }
-    Ok(())
 }

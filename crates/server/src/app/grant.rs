@@ -1,14 +1,16 @@
 //! Grants: giving roles to users and taking them back. Nobody gives more than he has.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use domain::id::{GrantId, UserId};
 use serde::{Deserialize, Serialize};
 use store::role::{self as rows, Grant, NewGrant};
-use store::{Owner, Scope, Whole};
+use store::{Owner, Scope, Tx, Whole, user};
 use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::change::{self, Done, Keep, Made, Once, Record};
-use super::permission::{Noun, Rights, Verb};
+use super::permission::{Noun, Permission, Rights, Verb};
 use super::refusal::Refusal;
 use super::role::{of_json, reach_of, within};
 use super::shape::{IdText, Listed, Part, When};
@@ -154,6 +156,11 @@ pub async fn grant(
             Where::Tenant(scope) => rows::get(tx, &scope, role)?,
         };
         let given = given.ok_or(Refusal::NotFound { what: "role" })?;
+        let found = user::find(tx, &Whole::server(), user)?;
+        // Another tenant's person is nobody here: with something given here its own tenant could not manage it any more.
+        found
+            .filter(|found| at == Where::Server || [Owner::Shared, at.owner()].contains(&found.owner))
+            .ok_or(Refusal::NotFound { what: "user" })?;
         within(
             &Rights::of([(of_json(&given.permissions), reach_of(at.owner(), site))]),
             &rights,
@@ -187,22 +194,66 @@ pub async fn grant(
 pub async fn take_back(ctx: &Context, caller: &Caller, at: Where, id: GrantId) -> Result<(), Refusal> {
     let rights = caller.rights.clone();
     change::change(ctx, caller, at.owner(), move |tx| {
-        if let Where::Tenant(scope) = at {
-            let grant = rows::grants(tx, &scope)?.into_iter().find(|grant| grant.id == id);
-            let grant = grant.ok_or(Refusal::NotFound { what: "grant" })?;
-            within(
-                &Rights::of([(of_json(&grant.permissions), reach_of(grant.owner, grant.site))]),
-                &rights,
-            )?;
-        }
-        let is_gone = match at {
-            Where::Server => rows::take_back_everywhere(tx, &Whole::server(), id)?,
-            Where::Tenant(scope) => rows::take_back(tx, &scope, id)?,
+        let given = match at {
+            Where::Server => rows::grants_everywhere(tx, &Whole::server())?,
+            Where::Tenant(scope) => rows::grants(tx, &scope)?,
         };
-        match is_gone {
-            true => Ok(Done::new((), Record::of(Verb::Remove, Noun::Role, id))),
-            false => Err(Refusal::NotFound { what: "grant" }),
-        }
+        let grant = given.into_iter().find(|grant| grant.id == id);
+        let grant = grant.ok_or(Refusal::NotFound { what: "grant" })?;
+        within(
+            &Rights::of([(of_json(&grant.permissions), reach_of(grant.owner, grant.site))]),
+            &rights,
+        )?;
+        keep_an_administrator(tx, |tx| {
+            let is_gone = match at {
+                Where::Server => rows::take_back_everywhere(tx, &Whole::server(), id)?,
+                Where::Tenant(scope) => rows::take_back(tx, &scope, id)?,
+            };
+            is_gone.then_some(()).ok_or(Refusal::NotFound { what: "grant" })
+        })?;
+        let record = Record::of(Verb::Remove, Noun::Role, grant.role)
+            .with("grant", id.to_string())
+            .with("taken_from", grant.user.to_string());
+        Ok(Done::new((), record))
     })
     .await
+}
+
+/// What the last administrator must be able to do: give everything back to others.
+const ADMINISTERS: [Permission; 2] = [
+    of_table(Verb::Change, Noun::Role),
+    of_table(Verb::Change, Noun::User),
+];
+
+const fn of_table(verb: Verb, noun: Noun) -> Permission {
+    Permission::of(verb, noun).expect("a row of the table")
+}
+
+/// Does something to people or grants, unless it would leave nobody who logs in and administers the whole server. Where nobody
+/// did before, as on a server that only its own machine's command line uses, there is nothing to keep.
+///
+/// # Errors
+/// What the work refuses, and the loss of the last administrator.
+pub(super) fn keep_an_administrator<T>(
+    tx: &mut Tx,
+    work: impl FnOnce(&mut Tx) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let had_one = has_an_administrator(tx)?;
+    let done = work(tx)?;
+    match had_one && !has_an_administrator(tx)? {
+        true => Err(Refusal::WrongState(
+            "this is the last person who administers the server: give somebody else the role first".to_owned(),
+        )),
+        false => Ok(done),
+    }
+}
+
+fn has_an_administrator(tx: &mut Tx) -> Result<bool, store::Error> {
+    let mut rights: BTreeMap<UserId, BTreeSet<Permission>> = BTreeMap::new();
+    for (user, permissions) in rows::active_everywhere(tx, &Whole::server())? {
+        rights.entry(user).or_default().extend(of_json(&permissions));
+    }
+    Ok(rights
+        .values()
+        .any(|held| ADMINISTERS.iter().all(|needed| held.contains(needed))))
 }

@@ -26,7 +26,7 @@ use crate::Context;
 pub const LONGEST_SESSION: SignedDuration = SignedDuration::from_hours(12);
 /// How long a log-in lasts without being used.
 pub const IDLE_SESSION: SignedDuration = SignedDuration::from_hours(1);
-/// How exactly the use of a session is written down.
+/// How exactly the use of a session or token is written down.
 const USE_NOTED_EACH: SignedDuration = SignedDuration::from_mins(1);
 /// What second factors are sealed for.
 pub(super) const FACTOR: &str = "second factors of users";
@@ -52,7 +52,12 @@ pub async fn authenticate(ctx: &Context, credential: Credential) -> Result<Optio
         Credential::Local(text) => Ok(ctx.local.is_token(&text).then(Caller::local)),
         Credential::Token(secret) => {
             let hash = secret.hash();
-            Ok(ctx.db.read(move |view| by_token(view, hash, now)).await?)
+            let found = ctx.db.read(move |view| by_token(view, hash, now)).await?;
+            let Some((caller, used_at)) = found else {
+                return Ok(None);
+            };
+            note_token(ctx, &caller, used_at, now).await;
+            Ok(Some(caller))
         }
         Credential::Session(secret) => {
             let hash = secret.hash();
@@ -71,7 +76,30 @@ pub async fn authenticate(ctx: &Context, credential: Credential) -> Result<Optio
     }
 }
 
-fn by_token(view: &mut View, hash: SecretHash, now: Timestamp) -> Result<Option<Caller>, store::Error> {
+/// Notes the use of a token, at most once a minute. That it cannot be noted keeps nobody out.
+async fn note_token(ctx: &Context, caller: &Caller, used_at: Option<Timestamp>, now: Timestamp) {
+    let Who::Token(id) = caller.who else { return };
+    let unless_since = now.checked_sub(USE_NOTED_EACH).unwrap_or(Timestamp::MIN);
+    if used_at.is_some_and(|at| at > unless_since) {
+        return;
+    }
+    let noted = ctx
+        .db
+        .write(move |tx| token::note_use(tx, &Whole::server(), id, now, unless_since))
+        .await;
+    if let Err(error) = noted {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "The use of a token could not be noted."
+        );
+    }
+}
+
+fn by_token(
+    view: &mut View,
+    hash: SecretHash,
+    now: Timestamp,
+) -> Result<Option<(Caller, Option<Timestamp>)>, store::Error> {
     let Some(token) = token::find(view, &Whole::server(), hash, now)? else {
         return Ok(None);
     };
@@ -91,7 +119,7 @@ fn by_token(view: &mut View, hash: SecretHash, now: Timestamp) -> Result<Option<
         rights,
         factor_at: None,
     };
-    Ok(Some(caller))
+    Ok(Some((caller, token.used_at)))
 }
 
 fn by_session(

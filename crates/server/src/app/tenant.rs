@@ -1,4 +1,6 @@
-//! Tenants: who they are, making them, renaming and suspending them.
+//! Tenants: who they are, making them, renaming and suspending them. Removing one is in `remove`.
+
+pub mod remove;
 
 use domain::id::TenantId;
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::change::{self, Done, Keep, Made, Once, Record};
-use super::permission::{Noun, Permission, Verb};
+use super::permission::{Noun, Permission, Reach, Verb};
 use super::refusal::{Refusal, changed};
 use super::shape::{IdText, Listed, Part, When};
 use super::text;
@@ -66,16 +68,23 @@ pub struct TenantChange {
     pub state: Option<String>,
 }
 
-/// Is there such a tenant?
+/// Lets a caller to a tenant: it has to be there, and served unless the permission reaches the whole server.
 ///
 /// # Errors
-/// Of the database.
-pub async fn is_there(ctx: &Context, scope: Scope) -> Result<bool, Refusal> {
-    Ok(ctx
-        .db
-        .read(move |view| tenant::get(view, &scope))
-        .await?
-        .is_some())
+/// Not found, or suspended.
+pub async fn enter(
+    ctx: &Context,
+    caller: &Caller,
+    permission: Permission,
+    scope: Scope,
+) -> Result<(), Refusal> {
+    let found = ctx.db.read(move |view| tenant::get(view, &scope)).await?;
+    match found.ok_or(Refusal::NotFound { what: "tenant" })?.state {
+        TenantState::Active => Ok(()),
+        TenantState::Suspended if caller.rights.allow(permission, Reach::Server) => Ok(()),
+        TenantState::Suspended => Err(Refusal::WrongState("this tenant is suspended".to_owned())),
+        TenantState::Removed => Err(Refusal::NotFound { what: "tenant" }),
+    }
 }
 
 /// The tenants that the caller may see, in the order of names.
@@ -170,6 +179,7 @@ pub async fn edit(
     let name = wanted.name.map(|name| text::name("/name", &name)).transpose()?;
     let state = wanted.state.map(|state| {
         TenantState::parse(&state)
+            .filter(|state| *state != TenantState::Removed)
             .ok_or_else(|| Refusal::invalid("/state", "a tenant is active or suspended"))
     });
     let state = state.transpose()?;

@@ -41,6 +41,9 @@ pub struct TokenView {
     /// When it ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<When>,
+    /// When it was used last, to the minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<When>,
     /// When it was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<When>,
@@ -58,6 +61,7 @@ impl Listed for TokenView {
         "made_by",
         "created_at",
         "expires_at",
+        "used_at",
         "revoked_at",
     ];
 }
@@ -80,6 +84,7 @@ impl From<Token> for TokenView {
             made_by: token.made_by.map(IdText::of),
             created_at: When(token.created_at),
             expires_at: token.expires_at.map(When),
+            used_at: token.used_at.map(When),
             revoked_at: token.revoked_at.map(When),
             version: token.version,
         }

@@ -1,5 +1,7 @@
 //! People: inviting them, letting them choose a password, disabling them; and the first administrator, who comes by a
-//! one-time link that only this machine gives out.
+//! one-time link that only this machine gives out. What is kept of a person, and erasing it, is in `person`.
+
+pub mod person;
 
 use domain::id::{GrantId, UserId};
 use jiff::SignedDuration;
@@ -11,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::change::{self, Done, Keep, Made, Once, Record};
-use super::grant::Where;
+use super::grant::{Where, keep_an_administrator};
 use super::log_in::FACTOR;
 use super::password::{self, Passwords};
 use super::permission::{Noun, Verb};
@@ -192,6 +194,8 @@ pub async fn invite_again(
     change::make(ctx, caller, at.owner(), once, Keep::Sealed, move |tx| {
         let user = find(tx, at, id)?;
         role::within(&role::rights_of(tx, id)?, &rights)?;
+        // Whoever has an older invitation does not become this user any more.
+        session::end_links(tx, &Whole::server(), id)?;
         session::make_link(
             tx,
             &Whole::server(),
@@ -270,7 +274,9 @@ pub async fn edit(
             totp_sealed: before.totp_sealed,
         };
         let record = Record::of(Verb::Change, Noun::User, id).with("state", edit.state.as_str());
-        let after = changed(user::edit(tx, &Whole::server(), id, version, &edit)?, "user")?;
+        let after = keep_an_administrator(tx, |tx| {
+            changed(user::edit(tx, &Whole::server(), id, version, &edit)?, "user")
+        })?;
         if after.state == UserState::Disabled {
             session::end_all(tx, &Whole::server(), id)?;
             token::revoke_made_by(tx, &Whole::server(), id, now)?;
@@ -395,10 +401,8 @@ pub async fn accept_invitation(
             .flatten()
             .ok_or(Refusal::Spent)?;
         let user = chosen.keep(tx, id)?;
-        Ok(Done::new(
-            user.name,
-            Record::of(Verb::Change, Noun::User, id).with("by_invitation", true),
-        ))
+        let record = Record::of(Verb::Change, Noun::User, id).with("by_invitation", true);
+        Ok(Done::new(user.name, record).recorded_for(user.owner))
     });
     Ok(Welcome {
         name: name.await?,

@@ -296,7 +296,13 @@ pub async fn move_to(
         let shown = show(tx, &to, vec![host])?
             .pop()
             .ok_or(Refusal::Fault("a moved host is not there"))?;
-        Ok(Done::new(shown, record).version(version).only_done())
+        let arrival = Record::of(Verb::Create, Noun::Host, id)
+            .with("moved_from", place_.scope.tenant().to_string())
+            .with("site", site.to_string());
+        Ok(Done::new(shown, record)
+            .and_for(to.owner(), arrival)
+            .version(version)
+            .only_done())
     });
     let made = made.await?;
     agents::refresh(ctx, place.scope.tenant(), id).await?;

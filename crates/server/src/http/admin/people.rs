@@ -5,15 +5,16 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
 use super::Api;
-use super::answer::{Answer, Form, list, made, thing};
-use super::input::{Allowed, Edit, InPath, Limit, Nothing, Post, Query};
+use super::answer::{Answer, Form, json, list, made, thing};
+use super::input::{Allowed, Edit, InPath, Nothing, Paging, Post, Query};
 use super::route::{Needs, Route};
-use super::tenants::Paging;
+use crate::app::caller::Scope;
 use crate::app::grant::{self, GrantRequest, GrantView, Where};
 use crate::app::permission::{Noun, Verb};
 use crate::app::role::{self, PermissionView, RoleEdit, RoleView};
 use crate::app::shape::{Listed, Part};
 use crate::app::token::{self, NewTokenView, TokenRequest, TokenView};
+use crate::app::user::person::{self, ErasePerson, PersonData};
 use crate::app::user::{self, Invited, NewUser, UserChange, UserView};
 use crate::http::problem::{Code, Problem};
 
@@ -83,8 +84,7 @@ fn user_routes() -> Vec<Route> {
         routes.push(
             Route::get(list, path, needs(path, Verb::Read, Noun::User), list_users)
                 .says("The users, in the order of their names.")
-                .query::<Paging>()
-                .lists::<UserView>("The users."),
+                .pages::<UserView>("The users."),
         );
         routes.push(
             Route::post(create, path, needs(path, Verb::Create, Noun::User), invite)
@@ -106,6 +106,28 @@ fn user_routes() -> Vec<Route> {
                 .lately()
                 .takes::<UserChange>()
                 .gives::<UserView>("200", "The user as it is now."),
+        );
+    }
+    for (data, erase, path) in [
+        ("get-person", "erase-person", "/api/v1/users/{user}/person"),
+        (
+            "get-tenant-person",
+            "erase-tenant-person",
+            "/api/v1/tenants/{tenant}/users/{user}/person",
+        ),
+    ] {
+        routes.push(
+            Route::get(data, path, needs(path, Verb::Read, Noun::User), get_person)
+                .says("Everything that is kept of a person.")
+                .lately()
+                .gives::<PersonData>("200", "What is kept."),
+        );
+        routes.push(
+            Route::post(erase, path, needs(path, Verb::Remove, Noun::User), erase_person)
+                .says("Erases a person. What was done stays in the audit, under an id that names nobody.")
+                .lately()
+                .takes::<ErasePerson>()
+                .gives::<UserView>("200", "What is left."),
         );
     }
     for (id, path) in again {
@@ -132,8 +154,7 @@ fn token_routes() -> Vec<Route> {
         routes.push(
             Route::get(list, path, needs(path, Verb::Read, Noun::Token), list_tokens)
                 .says("The tokens, in the order of their names.")
-                .query::<Paging>()
-                .lists::<TokenView>("The tokens, without their secrets."),
+                .pages::<TokenView>("The tokens, without their secrets."),
         );
         routes.push(
             Route::post(create, path, needs(path, Verb::Create, Noun::Token), create_token)
@@ -242,7 +263,7 @@ pub(super) fn place_of(allowed: &Allowed) -> Where {
         .map_or(Where::Server, |place| Where::Tenant(place.scope))
 }
 
-fn scope_of(allowed: &Allowed) -> Result<store::Scope, Problem> {
+fn scope_of(allowed: &Allowed) -> Result<Scope, Problem> {
     allowed
         .place
         .as_ref()
@@ -326,7 +347,7 @@ async fn list_users(
     form: Form,
 ) -> Answer {
     let after = allowed.cursors.name_and_id(paging.cursor.as_deref())?;
-    let part = user::list(&api.ctx, place_of(&allowed), after, Limit::of(paging.limit)?).await?;
+    let part = user::list(&api.ctx, place_of(&allowed), after, paging.limit()?).await?;
     Ok(list(form, &allowed.cursors, part))
 }
 
@@ -359,6 +380,23 @@ async fn edit_user(
     Ok(thing(&user, user.version))
 }
 
+async fn get_person(State(api): State<Api>, allowed: Allowed, path: InPath) -> Answer {
+    let data = person::data(&api.ctx, place_of(&allowed), path.id("user")?).await?;
+    Ok(json(StatusCode::OK, &data))
+}
+
+async fn erase_person(
+    State(api): State<Api>,
+    allowed: Allowed,
+    path: InPath,
+    wanted: Post<ErasePerson>,
+) -> Answer {
+    let (at, id) = (place_of(&allowed), path.id("user")?);
+    Ok(made(
+        person::erase(&api.ctx, &allowed.caller, at, id, wanted.once, wanted.body).await?,
+    ))
+}
+
 async fn list_tokens(
     State(api): State<Api>,
     allowed: Allowed,
@@ -366,7 +404,7 @@ async fn list_tokens(
     form: Form,
 ) -> Answer {
     let after = allowed.cursors.name_and_id(paging.cursor.as_deref())?;
-    let part = token::list(&api.ctx, place_of(&allowed), after, Limit::of(paging.limit)?).await?;
+    let part = token::list(&api.ctx, place_of(&allowed), after, paging.limit()?).await?;
     Ok(list(form, &allowed.cursors, part))
 }
 

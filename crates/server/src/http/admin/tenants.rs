@@ -1,29 +1,24 @@
 //! Routes of tenants and their sites.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use serde::Deserialize;
-use utoipa::IntoParams;
+use hyper::body::Frame;
 
 use super::Api;
 use super::answer::{Answer, Form, list, made, thing};
-use super::input::{Allowed, Edit, InPath, InTenant, Limit, Nothing, Post, Query};
+use super::input::{Allowed, Edit, InPath, InTenant, Nothing, Paging, Post, Query};
 use super::route::{Needs, Route};
+use crate::app::caller::Scope;
 use crate::app::permission::{Noun, Verb};
 use crate::app::site::{self, SiteName, SiteView};
+use crate::app::tenant::remove::{self, RemoveTenant, RemovedTenant};
 use crate::app::tenant::{self, NewTenant, TenantChange, TenantView};
-
-/// How much of a list, from where.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub struct Paging {
-    /// `next` of the page before.
-    pub cursor: Option<String>,
-    /// Items of the page: 1 to 1,000, 100 unless told.
-    #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<u32>,
-}
 
 /// The routes.
 pub fn routes() -> Vec<Route> {
@@ -39,8 +34,7 @@ pub fn routes() -> Vec<Route> {
             list_tenants,
         )
         .says("The tenants that you may see, in the order of names.")
-        .query::<Paging>()
-        .lists::<TenantView>("The tenants."),
+        .pages::<TenantView>("The tenants."),
         Route::post(
             "create-tenant",
             TENANTS,
@@ -68,14 +62,32 @@ pub fn routes() -> Vec<Route> {
         .takes::<TenantChange>()
         .gives::<TenantView>("200", "The tenant as it is now."),
         Route::get(
+            "export-tenant",
+            "/api/v1/tenants/{tenant}/export",
+            Needs::server(Verb::Remove, Noun::Tenant),
+            export_tenant,
+        )
+        .says("Everything of a tenant as lines of JSON; cut off where the last line with `end` is missing.")
+        .lately()
+        .gives_text("200", "application/x-ndjson", "A line for each row."),
+        Route::post(
+            "remove-tenant",
+            "/api/v1/tenants/{tenant}/remove",
+            Needs::server(Verb::Remove, Noun::Tenant),
+            remove_tenant,
+        )
+        .says("Removes a suspended tenant whose export was taken, and everything of it but the end of its audit chain.")
+        .lately()
+        .takes::<RemoveTenant>()
+        .gives::<RemovedTenant>("200", "What was removed."),
+        Route::get(
             "list-sites",
             SITES,
             Needs::sites(Verb::Read, Noun::Site),
             list_sites,
         )
         .says("The tenant's sites that you may see, in the order of names.")
-        .query::<Paging>()
-        .lists::<SiteView>("The sites."),
+        .pages::<SiteView>("The sites."),
         Route::post(
             "create-site",
             SITES,
@@ -115,7 +127,7 @@ async fn list_tenants(
     form: Form,
 ) -> Answer {
     let after = allowed.cursors.name_and_id(paging.cursor.as_deref())?;
-    let part = tenant::list(&api.ctx, &allowed.caller, after, Limit::of(paging.limit)?).await?;
+    let part = tenant::list(&api.ctx, &allowed.caller, after, paging.limit()?).await?;
     Ok(list(form, &allowed.cursors, part))
 }
 
@@ -136,9 +148,46 @@ async fn edit_tenant(
     path: InPath,
     wanted: Edit<TenantChange>,
 ) -> Answer {
-    let scope = store::Scope::of_tenant(path.id("tenant")?);
+    let scope = Scope::of_tenant(path.id("tenant")?);
     let tenant = tenant::edit(&api.ctx, &allowed.caller, scope, wanted.version, wanted.body).await?;
     Ok(thing(&tenant, tenant.version))
+}
+
+async fn export_tenant(State(api): State<Api>, path: InPath) -> Answer {
+    let scope = Scope::of_tenant(path.id("tenant")?);
+    // Refused before the first byte, where there is no such tenant.
+    tenant::get(&api.ctx, scope).await?;
+    let pieces = remove::export(&api.ctx, scope);
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((kind, Body::new(Pieces(pieces))).into_response())
+}
+
+/// An export as a body: the next piece is read when the one before has been sent.
+struct Pieces(remove::Pieces);
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.0.poll_recv(cx);
+        piece.map(|piece| piece.map(|bytes| Ok(Frame::data(Bytes::from(bytes)))))
+    }
+}
+
+async fn remove_tenant(
+    State(api): State<Api>,
+    allowed: Allowed,
+    path: InPath,
+    wanted: Post<RemoveTenant>,
+) -> Answer {
+    let id = path.id("tenant")?;
+    Ok(made(
+        remove::remove(&api.ctx, &allowed.caller, id, wanted.once, wanted.body).await?,
+    ))
 }
 
 async fn list_sites(
@@ -151,7 +200,7 @@ async fn list_sites(
     Ok(list(
         form,
         &at.cursors,
-        site::list(&api.ctx, &at.place, after, Limit::of(paging.limit)?).await?,
+        site::list(&api.ctx, &at.place, after, paging.limit()?).await?,
     ))
 }
 

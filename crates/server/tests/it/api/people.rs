@@ -7,10 +7,10 @@ use serde_json::json;
 use server::http::auth::SESSION_COOKIE;
 use std::collections::BTreeSet;
 
-const PASSWORD: &str = "four words by chance";
+pub const PASSWORD: &str = "four words by chance";
 
 /// The code of now, computed apart from the server (RFC 4226, 5.3; RFC 6238): `secret` is base32.
-fn code(front: &Front, secret: &str) -> String {
+pub fn code(front: &Front, secret: &str) -> String {
     use ring::hmac;
     let bits: String = secret
         .chars()
@@ -33,7 +33,7 @@ fn code(front: &Front, secret: &str) -> String {
 }
 
 /// Posts the form of the page, as a browser does from our own page.
-async fn form(front: &Front, fields: &str) -> Answer {
+pub async fn form(front: &Front, fields: &str) -> Answer {
     let ask = front
         .ask(Method::POST, "/login", "")
         .header("origin", "https://patchyard.example");
@@ -42,7 +42,7 @@ async fn form(front: &Front, fields: &str) -> Answer {
         .await
 }
 
-fn field(page: &str) -> String {
+pub fn field(page: &str) -> String {
     page.split("<code>")
         .nth(1)
         .and_then(|rest| rest.split("</code>").next())
@@ -51,7 +51,7 @@ fn field(page: &str) -> String {
 }
 
 /// The first administrator: the secret of the second factor.
-async fn first_administrator(front: &Front) -> String {
+pub async fn first_administrator(front: &Front) -> String {
     let link = front
         .world
         .context
@@ -75,7 +75,7 @@ async fn log_in(front: &Front, name: &str, password: &str, code: &str) -> Answer
         .await
 }
 
-async fn session(front: &Front, name: &str, secret: &str) -> String {
+pub async fn session(front: &Front, name: &str, secret: &str) -> String {
     front.world.pass(SignedDuration::from_secs(60));
     let answer = log_in(front, name, PASSWORD, &code(front, secret)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
