@@ -6,9 +6,11 @@ mod machine;
 use super::refusal::Refusal;
 use super::registry::{Entry, Lookup, RevokedBecause, chain_row, refresh_host};
 use super::{Begun, Peer, check_time, seal_body, version};
+use crate::app::change::{self, Mark, Record};
+use crate::app::permission::{Noun, Verb};
 use crate::authority::{HOST_LIFE, x509};
 use crate::clock::draw;
-use crate::context::Context;
+use crate::context::{Context, Work};
 use crate::start::millis;
 use domain::id::{HostId, RequestId, SiteId};
 use domain::identity::chain::{Chain, Request};
@@ -62,8 +64,7 @@ pub(super) async fn answer(context: &Context, unopened: &Unopened<'_>, peer: Pee
     let body = introducing(context, &enrolled);
     Ok(Begun::Answered(seal_body(
         context,
-        &header,
-        Kind::ENROLLED,
+        opened.asked().answer(Kind::ENROLLED, context.clock.now()),
         &body,
     )))
 }
@@ -124,6 +125,7 @@ struct Admission {
     new_id: HostId,
     chain: Chain,
     now: Timestamp,
+    mark: Mark,
 }
 
 async fn admit(context: &Context, message: Enrol, request: Request) -> Result<Admitted, Refusal> {
@@ -134,6 +136,7 @@ async fn admit(context: &Context, message: Enrol, request: Request) -> Result<Ad
         chain: Chain::begin(request, message.bearer.into()),
         message,
         now,
+        mark: Mark::draw(context),
     };
     let (key, chain) = (admission.key.id(), admission.chain.clone());
     let admitted = match admission.message.credential.clone() {
@@ -149,6 +152,8 @@ async fn admit(context: &Context, message: Enrol, request: Request) -> Result<Ad
             context.db.attempt::<_, NotAdmitted, _>(work).await?
         }
     };
+    failpoint::reach(failpoint::Point::HostEnrolled);
+    context.wake_ups.nudge(Work::SealAudit);
     let (tenant, admitted) = admitted;
     context.agents.note_key(key);
     let known = context.agents.hosts().get(&admitted.host).cloned();
@@ -183,19 +188,25 @@ impl Admission {
             Admits::Pending => HostState::Pending,
         };
         let bearer = self.message.bearer.into();
-        let host = match recognise(tx, &scope, self.machine(), bearer, self.now)? {
-            Recognised::Same(known) => self.readmit(tx, &scope, &known, token.site, state)?,
+        let (host, record) = match recognise(tx, &scope, self.machine(), bearer, self.now)? {
+            Recognised::Same(known) => {
+                let host = self.readmit(tx, &scope, &known, token.site, state)?;
+                let record = Record::of(Verb::Change, Noun::Host, host.id).with("enrolled", "again");
+                (host, record)
+            }
             Recognised::CopyOf(original) => {
                 self.create(tx, &scope, token.site, HostState::Pending, Some(original))?
             }
             Recognised::New => self.create(tx, &scope, token.site, state, None)?,
         };
+        let record = record.with("token", token.id.to_string());
         let request = RequestId(self.key.id().0);
         match enrolment_token::spend(tx, &scope, token.id, request, host.id, self.now)? {
             Spent::Now => {}
             Spent::Before(_) | Spent::Refused => return refused(RefusalKind::SpentToken),
         }
         self.give_identity(tx, &scope, host.id)?;
+        self.record(tx, &scope, &host, record)?;
         let admitted = Admitted {
             host: host.id,
             state: host.state,
@@ -212,8 +223,9 @@ impl Admission {
         of: HostId,
         site: SiteId,
     ) -> Result<(domain::id::TenantId, Admitted), NotAdmitted> {
-        let host = self.create(tx, scope, site, HostState::Pending, Some(of))?;
+        let (host, record) = self.create(tx, scope, site, HostState::Pending, Some(of))?;
         self.give_identity(tx, scope, host.id)?;
+        self.record(tx, scope, &host, record)?;
         let site = site::get(tx, scope, site)?;
         let admitted = Admitted {
             host: host.id,
@@ -230,7 +242,7 @@ impl Admission {
         site: SiteId,
         state: HostState,
         copy_of: Option<HostId>,
-    ) -> Result<Host, store::Error> {
+    ) -> Result<(Host, Record), store::Error> {
         let new = NewHost {
             id: self.new_id,
             name: self.message.hostname.clone(),
@@ -242,7 +254,24 @@ impl Admission {
             moved_from: None,
             copy_of,
         };
-        host::create(tx, scope, &new, self.now)
+        let host = host::create(tx, scope, &new, self.now)?;
+        let record = Record::of(Verb::Create, Noun::Host, host.id);
+        let record = match copy_of {
+            None => record.with("enrolled", "new"),
+            Some(original) => record
+                .with("enrolled", "copy")
+                .with("copy_of", original.to_string()),
+        };
+        Ok((host, record))
+    }
+
+    /// Says in the audit who was let in, and how.
+    fn record(&self, tx: &mut Tx, scope: &Scope, host: &Host, record: Record) -> Result<(), store::Error> {
+        let record = record
+            .with("name", &*host.name)
+            .with("site", host.site.to_string())
+            .with("state", host.state.as_str());
+        change::record_of_agent(tx, &self.mark, scope, host.id, &record)
     }
 
     /// The same machine again: it keeps its host, its history and its name; older keys stop. Who was quarantined stays so.

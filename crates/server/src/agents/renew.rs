@@ -4,7 +4,9 @@ use super::check_in::check_link;
 use super::refusal::Refusal;
 use super::registry::{Entry, RevokedBecause, refresh_host};
 use super::{Begun, seal, version};
-use crate::context::Context;
+use crate::app::change::{self, Mark, Record};
+use crate::app::permission::{Noun, Verb};
+use crate::context::{Context, Work};
 use protocol::envelope::Opened;
 use protocol::key::VerifyingKey;
 use protocol::message::refused::RefusalKind;
@@ -38,7 +40,7 @@ pub(super) async fn answer(context: &Context, entry: &Entry, opened: &Opened<'_>
         })?,
     };
     let renewed = certify(context, entry, key).await?;
-    Ok(Begun::Answered(seal(context, &opened.header(), &renewed)))
+    Ok(Begun::Answered(seal(context, &opened.asked(), &renewed)))
 }
 
 /// Makes the certificate and notes it; a new key is noted beside the present one, which stays good until the new one is used,
@@ -61,6 +63,7 @@ async fn certify(context: &Context, entry: &Entry, key: VerifyingKey) -> Result<
         not_after: made.validity.until,
     };
     let (scope, id, present) = (host.scope(), host.id(), entry.key().id());
+    let mark = Mark::draw(context);
     let is_noted = context
         .db
         .write(move |tx| {
@@ -72,12 +75,15 @@ async fn certify(context: &Context, entry: &Entry, key: VerifyingKey) -> Result<
                 return agent_key::renew(tx, &scope, key.id(), validity);
             }
             agent_key::add(tx, &scope, id, key.id(), key.to_bytes(), validity)?;
+            let record = Record::of(Verb::Change, Noun::Host, id).with("new_key", key.id().to_string());
+            change::record_of_agent(tx, &mark, &scope, id, &record)?;
             Ok(true)
         })
         .await?;
     if !is_noted {
         return Err(Refusal::of(RefusalKind::Superseded));
     }
+    context.wake_ups.nudge(Work::SealAudit);
     context.agents.note_key(key.id());
     refresh_host(context, host.tenant(), host.id()).await?;
     Ok(Renewed {
@@ -97,17 +103,27 @@ pub(super) async fn stop_older_keys(context: &Context, entry: &Entry) -> Result<
     }
     let host = entry.host();
     let (scope, id, present, now) = (host.scope(), host.id(), entry.key().id(), context.clock.now());
+    let mark = Mark::draw(context);
     context
         .db
         .write(move |tx| {
+            let mut stopped = 0_u64;
             for other in agent_key::of_host(tx, &scope, id)? {
                 if other.key_id != present && other.revoked_at.is_none() {
                     agent_key::revoke(tx, &scope, other.key_id, RevokedBecause::Replaced.word(), now)?;
+                    stopped += 1;
                 }
             }
-            Ok(())
+            if stopped == 0 {
+                return Ok(());
+            }
+            let record = Record::of(Verb::Change, Noun::Host, id)
+                .with("key", present.to_string())
+                .with("older_keys_stopped", stopped);
+            change::record_of_agent(tx, &mark, &scope, id, &record)
         })
         .await?;
+    context.wake_ups.nudge(Work::SealAudit);
     entry.status().replaces_others = false;
     refresh_host(context, host.tenant(), host.id()).await?;
     Ok(())
