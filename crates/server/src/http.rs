@@ -10,6 +10,8 @@ pub mod limits;
 pub mod listen;
 pub mod openapi;
 pub mod page;
+mod paced;
+mod plain;
 pub mod problem;
 pub mod public;
 
@@ -18,5 +20,12 @@ use crate::context::Context;
 
 /// Every route but the one of agents.
 pub fn router(context: &Context) -> axum::Router {
-    admin::router(admin::Api::new(context, Cost::Full)).merge(public::routes(context))
+    of(context, Cost::Full)
+}
+
+/// The same, with passwords that cost as much to hash as is said.
+pub fn of(context: &Context, cost: Cost) -> axum::Router {
+    admin::router(admin::Api::new(context, cost))
+        .merge(public::routes(context))
+        .layer(axum::middleware::map_response(auth::protected))
 }

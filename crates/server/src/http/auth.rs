@@ -56,6 +56,12 @@ pub async fn guard(State(door): State<Door>, request: Request, next: Next) -> Re
     answer
 }
 
+/// What every answer says to browsers and caches, whoever gives it.
+pub async fn protected(mut answer: Response) -> Response {
+    protect(answer.headers_mut());
+    answer
+}
+
 async fn enter(door: &Door, mut request: Request, next: Next) -> Result<Response, Problem> {
     let address = peer(&request);
     check_address(request.uri(), &door.query_names)?;
@@ -233,7 +239,16 @@ pub fn is_from_our_page(request: &Request) -> bool {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return true;
     }
-    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    // A second value of one of them is one too many to know which counts.
+    let text = |name: &str| {
+        let mut values = request.headers().get_all(name).iter();
+        let value = values.next().and_then(|value| value.to_str().ok());
+        value.filter(|_| values.next().is_none())
+    };
+    let names = ["origin", "host", "sec-fetch-site"];
+    if names.iter().any(|name| request.headers().contains_key(*name) && text(name).is_none()) {
+        return false;
+    }
     match (text("origin"), text("host"), text("sec-fetch-site")) {
         (Some(origin), Some(host), site) => {
             origin.strip_prefix("https://") == Some(host) && site.is_none_or(|site| site == "same-origin")
@@ -275,9 +290,7 @@ async fn authorise(door: &Door, caller: &Caller, tenant: Option<TenantId>) -> Re
     if matches!(door.needs, Needs::Tenant(_)) && within != crate::app::permission::Within::Everywhere {
         return Err(Refusal::NotAllowed(permission).into());
     }
-    if !crate::app::tenant::is_there(&door.api.ctx, scope).await? {
-        return Err(Refusal::NotFound { what: "tenant" }.into());
-    }
+    crate::app::tenant::enter(&door.api.ctx, caller, permission, scope).await?;
     Ok(Some(Place { scope, within }))
 }
 

@@ -44,6 +44,15 @@ pub struct Cursors {
 }
 
 impl Cursors {
+    /// The cursors of the same list as the answer to this question: what chooses what is in it stands in a body.
+    #[must_use]
+    pub fn of_question(mut self, question: &impl Serialize) -> Self {
+        let question = serde_json::to_vec(question).expect("questions are made of texts and numbers");
+        let length = (self.binding.len() as u64).to_be_bytes();
+        self.binding = [length.as_slice(), &self.binding, &question].concat();
+        self
+    }
+
     /// The cursor behind the item of this key.
     pub fn after(&self, key: &impl Serialize) -> String {
         let key = serde_json::to_vec(key).expect("keys are texts and numbers");
@@ -139,6 +148,16 @@ mod tests {
                 other.read::<(String, u32)>(&cursor).map_err(|p| p.code),
                 Err(Code::BadCursor)
             );
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_an_answer_fits_its_question_alone() {
+        let of = |question: &str| list("/at-risk", &[]).of_question(&question);
+        let cursor = of("openssl").after(&"ada");
+        assert_eq!(of("openssl").read::<String>(&cursor), Ok("ada".to_owned()));
+        for other in [of("openssh"), list("/at-risk", &[])] {
+            assert!(other.read::<String>(&cursor).is_err());
         }
     }
 
