@@ -1,6 +1,7 @@
 //! Sources, snapshots and updates: what vendors publish, kept. Due sources are synced by a leased reconciler; what a new
 //! snapshot lists otherwise than the one before becomes rows once.
 
+pub mod access;
 pub mod carry;
 pub mod derive;
 pub mod fetching;
@@ -11,6 +12,3 @@ mod sync;
 pub mod wish;
 
 pub use sync::{CatalogError, derive_new, sync_due, sync_with};
-
-/// What credentials of a source are sealed for.
-pub const CREDENTIALS: &str = "credentials of sources";

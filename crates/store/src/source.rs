@@ -104,6 +104,8 @@ fn read(row: &Row) -> Result<Source, Error> {
 /// What people decide about a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceEdit {
+    /// What it speaks, and who fetches it.
+    pub kind: SourceKind,
     /// Whether it is used.
     pub state: SourceState,
     /// Its name.
@@ -127,8 +129,6 @@ pub struct SourceEdit {
 pub struct NewSource {
     /// Its id.
     pub id: SourceId,
-    /// What it speaks.
-    pub kind: SourceKind,
     /// Canonical JSON.
     pub identity: String,
     /// SHA-256 over it.
@@ -163,7 +163,7 @@ fn insert(tx: &mut Tx, owner: Owner, new: &NewSource, now: Timestamp) -> Result<
         values![
             owner,
             new.id,
-            new.kind,
+            edit.kind,
             edit.state,
             &edit.name,
             &new.identity,
@@ -248,14 +248,16 @@ pub fn by_identity(
     )
 }
 
-/// Adopted sources whose sync is due, the longest due first.
+/// Adopted sources whose sync is due, the longest due first; also those that were last synced at a time still to come:
+/// then a clock was wrong, and what it planned counts for nothing.
 ///
 /// # Errors
 /// Of the database.
 pub fn due(view: &mut View, _: &Whole, now: Timestamp, limit: u32) -> Result<Vec<Source>, Error> {
     view.list(
         format!(
-            "SELECT {COLUMNS} FROM sources WHERE state = $1 AND next_sync_at <= $2 ORDER BY next_sync_at, id LIMIT $3"
+            "SELECT {COLUMNS} FROM sources WHERE state = $1 AND (next_sync_at <= $2 OR last_sync_at > $2)
+             ORDER BY next_sync_at, id LIMIT $3"
         ),
         values![SourceState::Adopted, now, limit],
         read,
@@ -302,7 +304,7 @@ fn change(
     tx.find(
         format!(
             "UPDATE sources SET state = $4, name = $5, addresses = $6, components = $7, architectures = $8,
-                 schedule = $9, credentials_sealed = $10, next_sync_at = $11, version = version + 1
+                 schedule = $9, credentials_sealed = $10, next_sync_at = $11, kind = $12, version = version + 1
              WHERE owner = $1 AND id = $2 AND version = $3 RETURNING {COLUMNS}"
         ),
         values![
@@ -316,7 +318,8 @@ fn change(
             &edit.architectures,
             &edit.schedule,
             edit.credentials_sealed.clone(),
-            edit.next_sync_at
+            edit.next_sync_at,
+            edit.kind
         ],
         read,
     )

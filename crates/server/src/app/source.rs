@@ -1,22 +1,27 @@
-//! Sources: what is proposed, what is adopted, and what people decide. Syncing is in `catalog`; routes and audit records are
-//! the caller's: the functions that change take the transaction that the record is written in.
+//! Sources and their snapshots, shown. What people decide about them is in `decide`, adding one by hand in `add`, what opens a
+//! private one in `access`; syncing is in `catalog`.
 
-use super::refusal::{Refusal, changed};
-use super::shape::{IdText, When};
+mod access;
+mod add;
+mod decide;
+
+pub use access::{AccessRequest, close, open};
+pub use add::{SourceRequest, add};
+pub use decide::{
+    FetchedBy, SourceChange, WantedState, adopt_for_everybody, ask_for_sync, edit, set_state, sync,
+};
+
+use super::refusal::Refusal;
+use super::shape::{IdText, Listed, Part, When};
 use crate::Context;
-use crate::catalog::propose::edit_of;
-use crate::catalog::row::{self, AddressesJson, IdentityJson, PlaceJson, ScheduleJson};
-use crate::catalog::{CREDENTIALS, wish};
-use content::Expected;
+use crate::catalog::row::{self, AddressesJson, IdentityJson, PlaceJson, ReleaseJson, ScheduleJson};
 use domain::host::address::without_login;
-use domain::id::{HostId, SourceId};
+use domain::id::SourceId;
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::Value;
-use sources::apt::keyring::Keyring;
-use std::collections::BTreeSet;
-use store::source::{self, NewSource, Source, SourceEdit, SourceKind, SourceState};
-use store::{Owner, Scope, Tx, View, Whole, snapshot};
+use serde::{Deserialize, Serialize};
+use store::snapshot::{self, Snapshot};
+use store::source::{self, Source, SourceKind, SourceState};
+use store::{Owner, Scope};
 use utoipa::ToSchema;
 
 /// A source, shown.
@@ -31,6 +36,8 @@ pub struct SourceView {
     pub is_shared: bool,
     /// `proposed`, `adopted`, `paused` or `declined`.
     pub state: &'static str,
+    /// Who fetches it: the `server`, or `agents` of hosts that alone reach it.
+    pub fetched_by: &'static str,
     /// `Origin` of its releases.
     pub origin: String,
     /// `Label` of its releases.
@@ -47,7 +54,7 @@ pub struct SourceView {
     pub architectures: Vec<String>,
     /// Seconds from one sync to the next.
     pub every_seconds: u32,
-    /// Whether it is fetched with a login.
+    /// Whether something is kept that opens it; what it is, is never shown.
     pub has_credentials: bool,
     /// When it was tried last.
     pub last_sync_at: Option<When>,
@@ -56,34 +63,93 @@ pub struct SourceView {
     /// When it is tried next.
     pub next_sync_at: Option<When>,
     /// What came of the last try.
-    #[schema(value_type = Object)]
-    pub last_outcome: Value,
+    pub last_outcome: OutcomeView,
     /// Counts what was decided about it.
     pub version: i64,
 }
 
-/// The sources that a tenant sees, in this state or any.
+/// What came of a sync.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = SyncOutcome)]
+pub struct OutcomeView {
+    /// `adopted`, `unchanged`, `late`, `older` or `failed`; empty before the first.
+    #[serde(default)]
+    pub what: String,
+    /// In words, where there is something to say.
+    pub detail: Option<String>,
+    /// Failures in a row.
+    #[serde(default)]
+    pub failures: u32,
+    /// Where it was fetched from.
+    pub from: Option<String>,
+    /// What is worth a word although it stopped nothing.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+impl Listed for SourceView {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "name",
+        "is_shared",
+        "state",
+        "fetched_by",
+        "origin",
+        "label",
+        "codename",
+        "addresses",
+        "components",
+        "architectures",
+        "last_sync_at",
+        "last_success_at",
+        "next_sync_at",
+    ];
+}
+
+/// The state that a parameter names.
+///
+/// # Errors
+/// Another word.
+pub fn state(word: Option<&str>) -> Result<Option<SourceState>, Refusal> {
+    let parse = |word| SourceState::parse(word).ok_or(word);
+    word.map(parse)
+        .transpose()
+        .map_err(|_other| Refusal::invalid("state", "it is proposed, adopted, paused or declined"))
+}
+
+/// A part of the sources that a tenant sees, in this state or any: everybody's first, then its own, each in the order of ids.
 ///
 /// # Errors
 /// Of the database.
 pub async fn list(
-    context: &Context,
+    ctx: &Context,
     scope: Scope,
     state: Option<SourceState>,
-) -> Result<Vec<SourceView>, Refusal> {
-    let rows = context
+    after: Option<(bool, IdText)>,
+    limit: u32,
+) -> Result<Part<SourceView, (bool, IdText)>, Refusal> {
+    let rows = ctx
         .db
         .read(move |view| source::all(view, &scope, state))
         .await?;
-    rows.iter().map(shown).collect()
+    let key = |row: &Source| (row.owner != Owner::Shared, IdText::of(row.id));
+    let mut rest = rows
+        .iter()
+        .filter(|row| after.as_ref().is_none_or(|after| key(row) > *after));
+    let page: Vec<&Source> = rest.by_ref().take(limit as usize).collect();
+    let last = page.last().map(|row| key(row));
+    Ok(Part {
+        next: last.filter(|_| rest.next().is_some()),
+        items: page.into_iter().map(shown).collect::<Result<_, _>>()?,
+    })
 }
 
 /// One of them.
 ///
 /// # Errors
 /// Not found, or of the database.
-pub async fn get(context: &Context, scope: Scope, id: SourceId) -> Result<SourceView, Refusal> {
-    let row = context.db.read(move |view| source::get(view, &scope, id)).await?;
+pub async fn get(ctx: &Context, scope: Scope, id: SourceId) -> Result<SourceView, Refusal> {
+    let row = ctx.db.read(move |view| source::get(view, &scope, id)).await?;
     shown(&row.ok_or(Refusal::NotFound { what: "source" })?)
 }
 
@@ -95,7 +161,7 @@ fn bad_row(_: row::BadRow) -> Refusal {
 ///
 /// # Errors
 /// A row that cannot be read.
-pub fn shown(row: &Source) -> Result<SourceView, Refusal> {
+fn shown(row: &Source) -> Result<SourceView, Refusal> {
     let identity: IdentityJson = row::parse("the identity", &row.identity).map_err(bad_row)?;
     let addresses: AddressesJson = row::parse("the addresses", &row.addresses).map_err(bad_row)?;
     let schedule: ScheduleJson = row::parse("the schedule", &row.schedule).map_err(bad_row)?;
@@ -105,6 +171,10 @@ pub fn shown(row: &Source) -> Result<SourceView, Refusal> {
         name: row.name.clone(),
         is_shared: row.owner == Owner::Shared,
         state: row.state.as_str(),
+        fetched_by: match row.kind {
+            SourceKind::Carried => "agents",
+            SourceKind::Apt | SourceKind::Rpm => "server",
+        },
         origin: identity.origin,
         label: identity.label,
         codename: identity.codename,
@@ -122,244 +192,6 @@ pub fn shown(row: &Source) -> Result<SourceView, Refusal> {
     })
 }
 
-/// Adopts a source for the tenant, or rests, declines or takes it up again; an adopted one is synced at the next
-/// opportunity. Nudge [`crate::context::Work::Sync`] afterwards.
-///
-/// # Errors
-/// Not found, changed meanwhile, or of the database.
-pub fn set_state(
-    tx: &mut Tx,
-    scope: &Scope,
-    id: SourceId,
-    version: i64,
-    state: SourceState,
-    now: Timestamp,
-) -> Result<Source, Refusal> {
-    let row = source::get(tx, scope, id)?.ok_or(Refusal::NotFound { what: "source" })?;
-    if row.owner == Owner::Shared {
-        return Err(Refusal::WrongState(
-            "the source is everybody's: the infrastructure's administrators decide about it".to_owned(),
-        ));
-    }
-    let edit = decided(&row, state, now);
-    changed(source::edit(tx, scope, id, version, &edit)?, "source")
-}
-
-/// The same for a source that is everybody's.
-///
-/// # Errors
-/// As there.
-pub fn set_state_shared(
-    tx: &mut Tx,
-    whole: &Whole,
-    id: SourceId,
-    version: i64,
-    state: SourceState,
-    now: Timestamp,
-) -> Result<Source, Refusal> {
-    let row = source::find(tx, whole, id)?.ok_or(Refusal::NotFound { what: "source" })?;
-    let edit = decided(&row, state, now);
-    changed(source::edit_shared(tx, whole, id, version, &edit)?, "source")
-}
-
-fn decided(row: &Source, state: SourceState, now: Timestamp) -> SourceEdit {
-    SourceEdit {
-        state,
-        next_sync_at: (state == SourceState::Adopted).then_some(now),
-        ..edit_of(row)
-    }
-}
-
-/// Adopts for everybody what a tenant's hosts proposed: one sync serves all tenants. The tenant's own proposal is declined,
-/// as the shared source answers in its place. `id` is for the new row.
-///
-/// # Errors
-/// Not found, changed meanwhile, or of the database.
-pub fn adopt_for_everybody(
-    tx: &mut Tx,
-    (whole, scope): (&Whole, &Scope),
-    proposed: SourceId,
-    version: i64,
-    id: SourceId,
-    now: Timestamp,
-) -> Result<Source, Refusal> {
-    let row = source::get(tx, scope, proposed)?.ok_or(Refusal::NotFound { what: "source" })?;
-    if row.owner == Owner::Shared {
-        return set_state_shared(tx, whole, proposed, version, SourceState::Adopted, now);
-    }
-    let declined = source::edit(
-        tx,
-        scope,
-        proposed,
-        version,
-        &decided(&row, SourceState::Declined, now),
-    )?;
-    changed(declined, "source")?;
-    let new = NewSource {
-        id,
-        kind: row.kind,
-        identity: row.identity.clone(),
-        identity_digest: row.identity_digest,
-        edit: decided(&row, SourceState::Adopted, now),
-    };
-    source::create_shared(tx, whole, &new, now)?;
-    let there = source::by_identity(tx, whole, Owner::Shared, row.identity_digest)?;
-    there.ok_or(Refusal::Fault("the source that was just adopted is not there"))
-}
-
-/// Asks for a sync at the next opportunity. Nudge [`crate::context::Work::Sync`] afterwards.
-///
-/// # Errors
-/// Not found where there is no such adopted source.
-pub fn ask_for_sync(tx: &mut Tx, scope: &Scope, id: SourceId, now: Timestamp) -> Result<(), Refusal> {
-    match source::ask_for_sync(tx, scope, id, now)? {
-        true => Ok(()),
-        false => Err(Refusal::NotFound {
-            what: "adopted source",
-        }),
-    }
-}
-
-/// Sets or removes the login of a tenant's own source: `user:password`, sealed before it is stored.
-///
-/// # Errors
-/// A login without a colon, not found, changed meanwhile, or of the database.
-pub fn set_credentials(
-    context: &Context,
-    tx: &mut Tx,
-    scope: &Scope,
-    id: SourceId,
-    version: i64,
-    login: Option<&str>,
-) -> Result<Source, Refusal> {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !b"@/?#".contains(&byte);
-    if login.is_some_and(|login| !login.contains(':') || !login.bytes().all(plain)) {
-        return Err(Refusal::invalid(
-            "/login",
-            "a login is user:password; other characters than letters, digits and marks are written as %XX",
-        ));
-    }
-    let row = source::get(tx, scope, id)?.ok_or(Refusal::NotFound { what: "source" })?;
-    let seal = |login: &str| {
-        context
-            .authority
-            .sealer()
-            .seal(CREDENTIALS, login.as_bytes(), &*context.chance)
-    };
-    let edit = SourceEdit {
-        credentials_sealed: login.map(seal),
-        ..edit_of(&row)
-    };
-    changed(source::edit(tx, scope, id, version, &edit)?, "source")
-}
-
-/// A source that a person adds by hand.
-#[derive(Clone, Debug)]
-pub struct ByHand {
-    /// The archive, with a slash at its end.
-    pub uri: String,
-    /// The suite.
-    pub suite: String,
-    /// The components.
-    pub components: BTreeSet<String>,
-    /// The architectures.
-    pub architectures: BTreeSet<String>,
-    /// A key file, binary or armoured.
-    pub key_file: Vec<u8>,
-    /// What its releases call themselves.
-    pub identity: domain::catalog::source::SourceIdentity,
-    /// Whether the network reaches it, or only hosts do.
-    pub kind: SourceKind,
-}
-
-/// Makes the row of a source that is added by hand; its key file is content afterwards.
-///
-/// # Errors
-/// A key file that is none, an address that is not http or https.
-pub fn by_hand(
-    context: &Context,
-    id: SourceId,
-    wanted: &ByHand,
-    now: Timestamp,
-) -> Result<NewSource, Refusal> {
-    let is_web = wanted.uri.starts_with("http://") || wanted.uri.starts_with("https://");
-    if !is_web && wanted.kind != SourceKind::Carried {
-        return Err(Refusal::invalid(
-            "/uri",
-            "an address begins with http:// or https://",
-        ));
-    }
-    if without_login(&wanted.uri) != wanted.uri {
-        return Err(Refusal::invalid(
-            "/uri",
-            "a login is given apart, not in the address",
-        ));
-    }
-    let keyring = Keyring::parse(&wanted.key_file)
-        .map_err(|error| Refusal::invalid("/key_file", crate::reconcile::chain(&error)))?;
-    let limit = Expected::AtMost {
-        size_bytes: wanted.key_file.len() as u64,
-    };
-    let (digest, _) = context
-        .content
-        .insert(&*wanted.key_file, limit)
-        .map_err(|_| Refusal::Fault("the key file could not be kept"))?;
-    let keys: BTreeSet<String> = keyring.fingerprints().into_iter().collect();
-    let identity = IdentityJson::new(&wanted.identity, &keys);
-    let text = row::json(&identity);
-    Ok(NewSource {
-        id,
-        kind: wanted.kind,
-        identity_digest: content::sha256(text.as_bytes()),
-        identity: text,
-        edit: SourceEdit {
-            state: SourceState::Adopted,
-            name: identity.name(),
-            addresses: row::json(&AddressesJson {
-                places: vec![PlaceJson {
-                    uri: wanted.uri.clone(),
-                    suite: wanted.suite.clone(),
-                }],
-                key_files: BTreeSet::from([digest.to_string()]),
-            }),
-            components: row::json(&wanted.components),
-            architectures: row::json(&wanted.architectures),
-            schedule: row::json(&ScheduleJson::default()),
-            credentials_sealed: None,
-            next_sync_at: Some(now),
-        },
-    })
-}
-
-/// The proposed sources that one host uses: for adopting everything that the server's own machine has.
-///
-/// # Errors
-/// Of the database.
-pub async fn proposed_by(context: &Context, scope: Scope, host: HostId) -> Result<Vec<Source>, Refusal> {
-    let kept = context.fleets.of(scope.tenant()).await;
-    let channels = kept
-        .number(host)
-        .and_then(|number| kept.fleet.channels_of(number));
-    let wishes = channels
-        .map(|channels| wish::wishes(channels))
-        .unwrap_or_default();
-    drop(kept);
-    let proposed = context
-        .db
-        .read(move |view| source::all(view, &scope, Some(SourceState::Proposed)))
-        .await?;
-    let is_meant = |row: &Source| {
-        let identity: Result<IdentityJson, _> = row::parse("the identity", &row.identity);
-        identity.is_ok_and(|identity| {
-            let known = identity.known(row.id);
-            wishes
-                .iter()
-                .any(|wish| wish.identity == known.identity && !wish.keys.is_disjoint(&known.keys))
-        })
-    };
-    Ok(proposed.into_iter().filter(is_meant).collect())
-}
-
 /// A snapshot, shown.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Snapshot)]
@@ -369,8 +201,7 @@ pub struct SnapshotView {
     /// SHA-256 of the release file as signed.
     pub digest: String,
     /// What the release says of itself.
-    #[schema(value_type = Object)]
-    pub release: Value,
+    pub release: ReleaseView,
     /// When it was published.
     pub published_at: When,
     /// Until when its publisher vouches for it.
@@ -381,28 +212,84 @@ pub struct SnapshotView {
     pub superseded_at: Option<When>,
 }
 
-/// The snapshots of a source, the last adopted first.
-///
-/// # Errors
-/// Of the database.
-pub fn snapshots(
-    view: &mut View,
-    scope: &Scope,
-    id: SourceId,
-    before: Option<Timestamp>,
-    limit: u32,
-) -> Result<Vec<SnapshotView>, Refusal> {
-    let rows = snapshot::of_source(view, scope, id, before, limit)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| SnapshotView {
+/// What a release says of itself.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Release)]
+pub struct ReleaseView {
+    /// `Origin`.
+    pub origin: Option<String>,
+    /// `Label`.
+    pub label: Option<String>,
+    /// `Suite`.
+    pub suite: Option<String>,
+    /// `Codename`.
+    pub codename: Option<String>,
+    /// `Version`.
+    pub version: Option<String>,
+    /// Fingerprints of the certificates that signed it.
+    pub signed_by: Vec<String>,
+}
+
+impl From<ReleaseJson> for ReleaseView {
+    fn from(release: ReleaseJson) -> Self {
+        Self {
+            origin: release.origin,
+            label: release.label,
+            suite: release.suite,
+            codename: release.codename,
+            version: release.version,
+            signed_by: release.signed_by,
+        }
+    }
+}
+
+impl Listed for SnapshotView {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "digest",
+        "published_at",
+        "valid_until",
+        "adopted_at",
+        "superseded_at",
+    ];
+}
+
+impl SnapshotView {
+    fn of(row: Snapshot) -> Result<Self, Refusal> {
+        let release: ReleaseJson = row::parse("the release", &row.release).map_err(bad_row)?;
+        Ok(Self {
             id: IdText::of(row.id),
             digest: row.digest.to_string(),
-            release: serde_json::from_str(&row.release).unwrap_or_default(),
+            release: release.into(),
             published_at: When(row.published_at),
             valid_until: row.valid_until.map(When),
             adopted_at: When(row.adopted_at),
             superseded_at: row.superseded_at.map(When),
         })
-        .collect())
+    }
+}
+
+/// A part of the snapshots of a source, the last adopted first; those before this moment, in microseconds.
+///
+/// # Errors
+/// No such source, or of the database.
+pub async fn snapshots(
+    ctx: &Context,
+    scope: Scope,
+    id: SourceId,
+    before: Option<Timestamp>,
+    limit: u32,
+) -> Result<Part<SnapshotView, i64>, Refusal> {
+    let read = ctx.db.attempt_read(move |view| {
+        source::get(view, &scope, id)?.ok_or(Refusal::NotFound { what: "source" })?;
+        let mut rows = snapshot::of_source(view, &scope, id, before, limit.saturating_add(1))?;
+        let has_more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let last = rows.last().map(|row| row.adopted_at.as_microsecond());
+        Ok::<_, Refusal>(Part {
+            next: last.filter(|_| has_more),
+            items: rows.into_iter().map(SnapshotView::of).collect::<Result<_, _>>()?,
+        })
+    });
+    read.await
 }

@@ -2,10 +2,11 @@
 //! what is found goes to the content store, and nothing to the database.
 
 use content::Store;
+use domain::catalog::release::ReleaseFacts;
 use domain::host::channels::{Settings, Stanza};
 use jiff::Timestamp;
-use sources::apt::answer::NoAnswer;
-use sources::apt::fetch::FetchConfig;
+use sources::apt::fetch::access::Access;
+use sources::apt::fetch::{FetchConfig, FetchLimits};
 use sources::apt::fetch::local::LocalFiles;
 use sources::apt::keyring::Keyring;
 use sources::apt::snapshot::Snapshot;
@@ -15,7 +16,10 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use zeroize::Zeroizing;
+use std::time::Duration;
+
+/// How long a person waits at most for the first look at a source.
+const LOOK_LIMIT: Duration = Duration::from_secs(40);
 
 /// One address under which a source is published.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,8 +41,8 @@ pub struct Wanted {
     pub architectures: Vec<String>,
     /// The keys that may sign it.
     pub keyring: Keyring,
-    /// `user:password` for archives that ask for one.
-    pub login: Option<Zeroizing<String>>,
+    /// What opens a private archive among the places.
+    pub access: Option<Access>,
     /// Where it is out of the network's reach: the files that agents carried, by their address.
     pub carried: Option<HashMap<String, domain::digest::Sha256Digest>>,
 }
@@ -74,18 +78,9 @@ pub enum FetchFailure {
     /// It has no address that the server could ask.
     #[error("it has no address to fetch it from")]
     NoPlace,
-    /// An address that cannot take a login.
-    #[error("{place} cannot take a login; only http:// and https:// can")]
-    NoLoginThere {
-        /// The address.
-        place: String,
-    },
     /// It was refused or could not be fetched whole.
     #[error(transparent)]
     Sync(#[from] Box<SyncError>),
-    /// Its keys cannot be used.
-    #[error(transparent)]
-    Keys(#[from] NoAnswer),
 }
 
 /// Fetches a source from the first of its places that answers well.
@@ -105,66 +100,76 @@ pub fn fetch(content: &Store, wanted: &Wanted, now: Timestamp) -> Fetched {
 }
 
 fn fetch_from(content: &Store, wanted: &Wanted, place: &Place, now: Timestamp) -> Fetched {
-    let mut notes = Vec::new();
-    let outcome = stanza(wanted, place).and_then(|stanza| {
-        let source = Merged {
+    let stanza = stanza(wanted, place);
+    let source = SourceRequest {
+        source: Merged {
             stanzas: vec![&stanza],
-        };
-        let request = SyncRequest {
-            sources: vec![SourceRequest {
-                source: source.clone(),
-                keyring: &wanted.keyring,
-            }],
-            settings: &Settings::default(),
-            fetch: fetch_config(content, wanted),
-        };
-        let synced = sync::sync(&request, content, now)
-            .pop()
-            .expect("one source was asked for");
-        notes = synced.notes;
-        let news = match synced.outcome {
-            Outcome::Adopted(snapshot) => News::InTime(Box::new(snapshot)),
-            Outcome::Expired { since, snapshot } => News::Late {
-                since,
-                snapshot: Box::new(snapshot),
-            },
-            Outcome::Unchanged { .. } => {
-                let known = sync::current(content, &source, &wanted.keyring, now).map_err(Box::new)?;
-                News::InTime(Box::new(known.ok_or_else(|| Box::new(SyncError::Vanished))?))
-            }
-            Outcome::Failed(error) => return Err(Box::new(error).into()),
-        };
-        Ok(news)
-    });
+        },
+        keyring: &wanted.keyring,
+    };
+    let request = SyncRequest {
+        sources: vec![source],
+        settings: &Settings::default(),
+        fetch: fetch_config(content, wanted),
+    };
+    let synced = sync::sync(&request, content, now)
+        .pop()
+        .expect("one source was asked for");
+    let news = match synced.outcome {
+        Outcome::Adopted(snapshot) => Ok(News::InTime(Box::new(snapshot))),
+        Outcome::Expired { since, snapshot } => Ok(News::Late {
+            since,
+            snapshot: Box::new(snapshot),
+        }),
+        Outcome::Unchanged { .. } => known(content, &request.sources[0], now).map(News::InTime),
+        Outcome::Failed(error) => Err(error),
+    };
     Fetched {
         place: Some(place.clone()),
-        outcome,
-        notes,
+        outcome: news.map_err(|error| Box::new(error).into()),
+        notes: synced.notes,
     }
 }
 
-/// The source as a stanza of the server's own.
-fn stanza(wanted: &Wanted, place: &Place) -> Result<Stanza, FetchFailure> {
-    let uri = match (&wanted.login, &wanted.carried) {
-        (Some(login), None) => {
-            let with_login = place
-                .uri
-                .split_once("://")
-                .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
-                .map(|(scheme, rest)| format!("{scheme}://{}@{rest}", login.as_str()));
-            with_login.ok_or_else(|| FetchFailure::NoLoginThere {
-                place: place.uri.clone(),
-            })?
-        }
-        (_, Some(_)) => carried_uri(place),
-        (None, None) => place.uri.clone(),
+/// The snapshot that is in force already.
+fn known(content: &Store, request: &SourceRequest<'_>, now: Timestamp) -> Result<Box<Snapshot>, SyncError> {
+    let known = sync::current(content, &request.source, request.keyring, now)?;
+    known.map(Box::new).ok_or(SyncError::Vanished)
+}
+
+/// What the releases of a source call themselves that a person adds, out of its first place: fetched within
+/// [`LOOK_LIMIT`], verified, and not adopted.
+///
+/// # Errors
+/// As a sync of it would fail.
+pub fn look(content: &Store, wanted: &Wanted, now: Timestamp) -> Result<Arc<ReleaseFacts>, FetchFailure> {
+    let place = wanted.places.first().ok_or(FetchFailure::NoPlace)?;
+    let stanza = stanza(wanted, place);
+    let source = SourceRequest {
+        source: Merged {
+            stanzas: vec![&stanza],
+        },
+        keyring: &wanted.keyring,
     };
-    let words = |words: &[String]| words.to_vec();
-    Ok(Stanza {
-        components: words(&wanted.components),
-        architectures: words(&wanted.architectures),
+    let mut config = fetch_config(content, wanted);
+    config.limits = FetchLimits {
+        total: LOOK_LIMIT,
+        ..config.limits
+    };
+    sync::look(&source, config, content, now).map_err(|error| Box::new(error).into())
+}
+
+/// The source as a stanza of the server's own.
+fn stanza(wanted: &Wanted, place: &Place) -> Stanza {
+    let uri = match wanted.carried {
+        Some(_) => carried_uri(place),
+        None => place.uri.clone(),
+    };
+    Stanza {
+        components: wanted.components.clone(),
+        architectures: wanted.architectures.clone(),
         ..Stanza::new(&uri, &place.suite, &[], &[])
-    })
+    }
 }
 
 /// The address under which carried files of a place stand: one that leads nowhere but into [`fetch_config`]'s table.
@@ -178,6 +183,7 @@ fn fetch_config(content: &Store, wanted: &Wanted) -> FetchConfig {
     let files = Arc::new(wanted.carried.clone().unwrap_or_default());
     let content = content.clone();
     FetchConfig {
+        access: wanted.access.clone(),
         files: LocalFiles::opened_by(move |path| -> io::Result<Option<File>> {
             let Some(digest) = files.get(path) else {
                 return Ok(None);

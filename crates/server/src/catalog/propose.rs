@@ -42,10 +42,7 @@ pub async fn note(
 ) -> Result<usize, ProposeError> {
     let now = context.clock.now();
     for digest in wishes.iter().flat_map(|wish| &wish.key_files) {
-        if let Some(bytes) = key_files
-            .get(digest)
-            .filter(|_| !context.content.contains(digest))
-        {
+        if let Some(bytes) = key_files.get(digest) {
             let limit = Expected::AtMost {
                 size_bytes: bytes.len() as u64,
             };
@@ -116,10 +113,10 @@ impl Noting {
         let text = row::json(&identity);
         let new = NewSource {
             id,
-            kind: SourceKind::Apt,
             identity_digest: content::sha256(text.as_bytes()),
             identity: text,
             edit: SourceEdit {
+                kind: SourceKind::Apt,
                 state: SourceState::Proposed,
                 name: identity.name(),
                 addresses: row::json(&AddressesJson {
@@ -182,6 +179,7 @@ impl Noting {
 /// A source's row as an edit that changes nothing.
 pub fn edit_of(row: &Source) -> SourceEdit {
     SourceEdit {
+        kind: row.kind,
         state: row.state,
         name: row.name.clone(),
         addresses: row.addresses.clone(),

@@ -3,8 +3,8 @@
 use super::fetching::{FetchFailure, Fetched, News, Place, Wanted, fetch};
 use super::row::{self, AddressesJson, BadRow, IdentityJson, ScheduleJson};
 use super::space::{DiskOf, Space};
-use super::{CREDENTIALS, carry, derive};
-use crate::authority::sealed::SealError;
+use super::access::{self, OpenError};
+use super::{carry, derive};
 use crate::clock::{draw, draw_below};
 use crate::context::{Context, Work};
 use crate::operations::metrics::Metric;
@@ -12,6 +12,7 @@ use crate::reconcile::{Outcome, chain};
 use crate::start::millis;
 use domain::digest::Sha256Digest;
 use domain::id::{SnapshotId, UpdateKey};
+use failpoint::{Point, reach};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sources::apt::answer::NoListing;
@@ -24,7 +25,6 @@ use store::snapshot::{self as snapshots, Adopted};
 use store::source::{self, Source, SourceKind, SyncNote, Went};
 use store::update::{self, Listing, UpdateClass, UpdateIdentity};
 use store::{Owner, Scope, Tx, Whole};
-use zeroize::Zeroizing;
 
 /// Sources that are synced in one run.
 const IN_ONE_RUN: u32 = 64;
@@ -43,8 +43,8 @@ pub enum CatalogError {
     #[error(transparent)]
     BadRow(#[from] BadRow),
     /// Its credentials do not open.
-    #[error("open the credentials of the source")]
-    Credentials(#[source] SealError),
+    #[error(transparent)]
+    Credentials(#[from] OpenError),
     /// Its keys are gone.
     #[error("a key file of the source is gone from the content store; let it be proposed and adopted again")]
     NoKeys,
@@ -92,6 +92,12 @@ pub async fn sync_due(context: &Context, fence: &Fence) -> Outcome {
 pub async fn sync_with(context: &Context, fence: &Fence, disk: &dyn Space) -> Outcome {
     let room = disk.room()?;
     if !room.allows_syncs() {
+        let standing = context.board.all().remove("sync").unwrap_or_default();
+        if standing.failures == 0 {
+            // What is old anyway may make room before its day has come.
+            context.wake_ups.nudge(Work::Retain);
+            context.wake_ups.nudge(Work::SweepContent);
+        }
         let free = room.free_bytes >> 20;
         return Err(format!("syncs rest: only {free} MiB are free on the disk of the content store").into());
     }
@@ -168,6 +174,7 @@ async fn adopt(
     let schedule: ScheduleJson = row::parse("the schedule", &source.schedule)?;
     let next = next_sync(context, schedule, now);
     let (fence, source_id) = (fence.clone(), source.id);
+    reach(Point::SnapshotFetched);
     let adopted = context
         .db
         .write(move |tx| {
@@ -211,6 +218,7 @@ async fn adopt(
             Ok(adopted)
         })
         .await?;
+    reach(Point::SnapshotAdopted);
     context.metrics.count(match adopted {
         Some(Adopted::Now | Adopted::Already) => Metric::Syncs,
         Some(Adopted::Older | Adopted::NoSource) | None => Metric::SyncFailures,
@@ -278,13 +286,9 @@ fn next_sync(context: &Context, schedule: ScheduleJson, now: Timestamp) -> Times
 async fn wanted(context: &Context, source: &Source) -> Result<Wanted, CatalogError> {
     let addresses: AddressesJson = row::parse("the addresses", &source.addresses)?;
     let places: Vec<Place> = addresses.places.into_iter().map(Place::from).collect();
-    let login = match &source.credentials_sealed {
+    let access = match &source.credentials_sealed {
         None => None,
-        Some(sealed) => {
-            let opened = context.authority.sealer().unseal(CREDENTIALS, sealed);
-            let opened = opened.map_err(CatalogError::Credentials)?;
-            Some(Zeroizing::new(String::from_utf8_lossy(&opened).into_owned()))
-        }
+        Some(sealed) => Some(access::open(context, sealed)?),
     };
     Ok(Wanted {
         keyring: keyring(context, &addresses.key_files)?,
@@ -295,7 +299,7 @@ async fn wanted(context: &Context, source: &Source) -> Result<Wanted, CatalogErr
             SourceKind::Apt | SourceKind::Rpm => None,
         },
         places,
-        login,
+        access,
     })
 }
 
