@@ -4,6 +4,7 @@ use crate::value::{Row, values, words};
 use crate::{Error, Page, Scope, Tx, View};
 use domain::id::HostId;
 use jiff::Timestamp;
+use std::collections::HashSet;
 
 words! {
     /// What was done to a package.
@@ -77,7 +78,8 @@ fn read(row: &Row) -> Result<(u64, HostChange), Error> {
 
 const COLUMNS: &str = "number, observed_at, received_at, action, package, architecture, version_before, version_after, changed_by, detail";
 
-/// Notes changes of a host behind those that are there.
+/// Notes changes of a host behind those that are there. A host tells its latest changes again with every report: what is there
+/// already, the same in all but who did it, is passed over.
 ///
 /// # Errors
 /// [`Error::NoSuchRow`] where the tenant has no such host.
@@ -90,6 +92,13 @@ pub fn note(tx: &mut Tx, scope: &Scope, host: HostId, changes: &[HostChange]) ->
         "UPDATE hosts SET id = id WHERE tenant_id = $1 AND id = $2",
         values![scope, host],
     )?;
+    let first = changes.iter().map(|change| change.observed_at).min();
+    let known = tx.list(
+        format!("SELECT {COLUMNS} FROM host_changes WHERE tenant_id = $1 AND host_id = $2 AND observed_at >= $3"),
+        values![scope, host, first],
+        read,
+    )?;
+    let known: HashSet<Event<'_>> = known.iter().map(|(_, change)| event(change)).collect();
     let next = tx.find(
         "SELECT COALESCE(MAX(number), 0) + 1 FROM host_changes WHERE tenant_id = $1 AND host_id = $2",
         values![scope, host],
@@ -99,7 +108,11 @@ pub fn note(tx: &mut Tx, scope: &Scope, host: HostId, changes: &[HostChange]) ->
         "INSERT INTO host_changes (tenant_id, host_id, number, observed_at, received_at, action, package,
              architecture, version_before, version_after, changed_by, detail)",
         "",
-        changes.iter().zip(next.unwrap_or(1)..).map(|(change, number)| {
+        changes
+            .iter()
+            .filter(|change| !known.contains(&event(change)))
+            .zip(next.unwrap_or(1)..)
+            .map(|(change, number)| {
             values![
                 scope,
                 host,
@@ -117,6 +130,19 @@ pub fn note(tx: &mut Tx, scope: &Scope, host: HostId, changes: &[HostChange]) ->
         }),
     )?;
     Ok(())
+}
+
+/// What tells one change of a host from another.
+type Event<'a> = (Timestamp, &'a str, &'a str, Option<&'a str>, Option<&'a str>);
+
+fn event(change: &HostChange) -> Event<'_> {
+    (
+        change.observed_at,
+        &change.package,
+        &change.architecture,
+        change.version_before.as_deref(),
+        change.version_after.as_deref(),
+    )
 }
 
 /// The changes of a host, the last noted first, each with its number.

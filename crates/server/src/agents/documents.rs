@@ -1,6 +1,7 @@
 //! Documents: checked to the last byte, stored once a tenant, noted in the host's history, and acknowledged when the commit
 //! that holds them is durable.
 
+mod changes;
 mod read;
 
 use super::check_in::check_link;
@@ -10,7 +11,7 @@ use super::{Begun, carry, seal};
 use crate::context::{Context, Work};
 use crate::operations::metrics::Metric;
 use domain::digest::Sha256Digest;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use protocol::document::channels::ChannelConfigDocument;
 use protocol::document::{Document as _, DocumentKind};
 use protocol::envelope::Opened;
@@ -24,6 +25,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use store::document::{self, Document};
 use store::host::HostState;
+use store::host_change::{self, HostChange};
 use store::host_document::{self, HostDocument};
 use store::{Error, Scope, Tx, View};
 
@@ -65,6 +67,7 @@ pub(super) async fn answer(context: &Context, entry: &Entry, opened: &Opened<'_>
     }
     digests.extend(taken.iter().map(|checked| checked.document.digest));
     store_all(context, host, taken).await?;
+    failpoint::reach(failpoint::Point::DocumentsKept);
     context.metrics.add(Metric::Documents, digests.len() as u64);
     let missing = missing_key_files(context, host).await?;
     let mut wanted: Vec<Wanted> = missing.into_iter().map(wanted_key_file).collect();
@@ -76,7 +79,7 @@ pub(super) async fn answer(context: &Context, entry: &Entry, opened: &Opened<'_>
         refused,
         wanted,
     };
-    Ok(Begun::Answered(seal(context, &opened.header(), &answer)))
+    Ok(Begun::Answered(seal(context, &opened.asked(), &answer)))
 }
 
 fn refusal_of(error: DocumentsError) -> Refusal {
@@ -144,9 +147,15 @@ async fn store_all(context: &Context, host: &AgentHost, taken: Vec<Checked>) -> 
     let config = host.current(DocumentKind::ChannelConfig);
     let taken = Arc::new(taken);
     let writing = Arc::clone(&taken);
+    let facts = taken
+        .iter()
+        .filter(|checked| checked.kind == DocumentKind::Facts)
+        .map(|checked| &checked.document);
+    let changes = changes_in(context, facts)?;
     context
         .db
         .write(move |tx| {
+            host_change::note(tx, &scope, id, &changes)?;
             for checked in writing.iter() {
                 document::put(tx, &scope, &checked.document, now)?;
                 note(
@@ -180,6 +189,21 @@ async fn store_all(context: &Context, host: &AgentHost, taken: Vec<Checked>) -> 
     Ok(())
 }
 
+/// What these facts say was changed on their host, as far as that is kept.
+fn changes_in<'a>(
+    context: &Context,
+    facts: impl Iterator<Item = &'a Document>,
+) -> Result<Vec<HostChange>, Error> {
+    let now = context.clock.now();
+    let kept_for = SignedDuration::from_hours(24 * i64::from(context.settings.file.retention.document_days));
+    let oldest = now.checked_sub(kept_for).unwrap_or(Timestamp::MIN);
+    let mut found = Vec::new();
+    for document in facts {
+        found.extend(changes::of_facts(&decode(document)?, oldest, now));
+    }
+    Ok(found)
+}
+
 fn note(
     tx: &mut Tx,
     scope: &Scope,
@@ -207,10 +231,15 @@ pub(super) async fn take_over_known(
     let asked: Vec<Sha256Digest> = named.iter().map(|name| name.digest).collect();
     let known = context
         .db
-        .read(move |view| kinds_of_known(view, &scope, &asked))
+        .read(move |view| known_of(view, &scope, &asked))
         .await?;
     // A digest that the tenant knows as another kind of document is none of this kind.
-    let is_known = |name: &Named| known.contains(&(name.digest, stored_kind(name.kind)));
+    let is_known = |name: &Named| {
+        let is_it = |document: &&Document| (document.digest, document.kind) == (name.digest, stored_kind(name.kind));
+        known.iter().any(|document| is_it(&document))
+    };
+    let facts = known.iter().filter(|document| document.kind == document::DocumentKind::Facts);
+    let changes = changes_in(context, facts)?;
     let (known, lacking): (Vec<Named>, Vec<Named>) = named.iter().copied().partition(is_known);
     if known.is_empty() {
         return Ok(lacking);
@@ -219,6 +248,7 @@ pub(super) async fn take_over_known(
     context
         .db
         .write(move |tx| {
+            host_change::note(tx, &scope, id, &changes)?;
             for name in &noting {
                 note(
                     tx,
@@ -237,16 +267,12 @@ pub(super) async fn take_over_known(
     Ok(lacking)
 }
 
-fn kinds_of_known(
-    view: &mut View,
-    scope: &Scope,
-    digests: &[Sha256Digest],
-) -> Result<Vec<(Sha256Digest, document::DocumentKind)>, Error> {
-    let mut kinds = Vec::new();
+fn known_of(view: &mut View, scope: &Scope, digests: &[Sha256Digest]) -> Result<Vec<Document>, Error> {
+    let mut documents = Vec::new();
     for digest in document::known(view, scope, digests)? {
-        kinds.extend(document::get(view, scope, digest)?.map(|document| (digest, document.kind)));
+        documents.extend(document::get(view, scope, digest)?);
     }
-    Ok(kinds)
+    Ok(documents)
 }
 
 /// Key files that the host's channel config names and the tenant does not have.
