@@ -186,10 +186,21 @@ pub struct UpdateFilter {
     pub class: Option<UpdateClass>,
     /// In this state.
     pub state: Option<UpdateState>,
-    /// Listed by this source now.
+    /// Listed by this source, now or then.
     pub source: Option<SourceId>,
-    /// Only those that some host of the tenant misses now.
+    /// Only those that some host of the tenant misses, now or then.
     pub missed: Missed,
+    /// As it was at a moment; now, without it.
+    pub then: Option<Then>,
+}
+
+/// A moment of the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Then {
+    /// When.
+    pub at: Timestamp,
+    /// The generation of findings that was known then; 0 before the first.
+    pub generation: u64,
 }
 
 /// Whether it matters that some host misses an update.
@@ -245,26 +256,47 @@ fn newest(
 ) -> (String, Vec<Value>) {
     let mut values = values![owner, Owner::Shared, scope, limit];
     let mut conditions = vec!["u.owner = $1".to_owned()];
-    let given = [
-        ("u.source = ?", filter.package.as_ref().map(Value::from)),
-        ("u.classification = ?", filter.class.map(Value::from)),
-        ("u.state = ?", filter.state.map(Value::from)),
-        (
+    let mut wants = |condition: &str, given: Vec<Value>| {
+        let mut condition = condition.to_owned();
+        for value in given {
+            values.push(value);
+            condition = condition.replacen('?', &format!("${}", values.len()), 1);
+        }
+        conditions.push(condition);
+    };
+    if let Some(package) = &filter.package {
+        wants("u.source = ?", values![package]);
+    }
+    if let Some(class) = filter.class {
+        wants("u.classification = ?", values![class]);
+    }
+    if let Some(state) = filter.state {
+        let (condition, given) = in_state(state, filter.then);
+        wants(condition, given);
+    }
+    if let Some(then) = filter.then {
+        wants("u.first_seen_at <= ?", values![then.at]);
+    }
+    if let Some(source) = filter.source {
+        let at = filter.then.map_or(Value::from(OPEN - 1), |then| then.at.into());
+        wants(
             "EXISTS (SELECT 1 FROM listings l WHERE l.owner = u.owner AND l.update_id = u.id
-                 AND l.source_owner IN ($2, $3) AND l.source_id = ? AND l.delisted_at = 9223372036854775807)",
-            filter.source.map(Value::from),
-        ),
-        (
+                 AND l.source_owner IN ($2, $3) AND l.source_id = ? AND l.listed_at <= ? AND l.delisted_at > ?)",
+            vec![source.into(), at.clone(), at],
+        );
+    }
+    match (filter.missed, filter.then) {
+        (Missed::OrNot, _) => {}
+        (Missed::BySome, None) => wants(
             "EXISTS (SELECT 1 FROM finding_chunks f WHERE f.tenant_id = $3 AND f.update_id = u.id
                  AND f.until_generation = ?)",
-            (filter.missed == Missed::BySome).then(|| Value::from(OPEN)),
+            values![OPEN],
         ),
-    ];
-    for (condition, value) in given {
-        if let Some(value) = value {
-            values.push(value);
-            conditions.push(condition.replace('?', &format!("${}", values.len())));
-        }
+        (Missed::BySome, Some(then)) => wants(
+            "EXISTS (SELECT 1 FROM finding_chunks f WHERE f.tenant_id = $3 AND f.update_id = u.id
+                 AND f.generation <= ? AND f.until_generation > ?)",
+            values![then.generation, then.generation],
+        ),
     }
     if let Some(before) = before {
         values.extend(values![before.first_seen_at, before.id]);
@@ -281,6 +313,22 @@ fn newest(
          ORDER BY u.first_seen_at DESC, u.id DESC LIMIT $4"
     );
     (sql, values)
+}
+
+/// The condition that an update is, or was then, in this state. Since when one is quarantined is not kept: it counts as such
+/// for every moment, which nobody takes for a good one.
+fn in_state(state: UpdateState, then: Option<Then>) -> (&'static str, Vec<Value>) {
+    match (state, then) {
+        (UpdateState::Listed, Some(then)) => (
+            "u.state <> 'quarantined' AND COALESCE(u.withdrawn_at, 9223372036854775807) > ?",
+            values![then.at],
+        ),
+        (UpdateState::Withdrawn, Some(then)) => (
+            "u.state <> 'quarantined' AND u.withdrawn_at <= ?",
+            values![then.at],
+        ),
+        (state, _) => ("u.state = ?", values![state]),
+    }
 }
 
 /// One place where an update is published.

@@ -73,18 +73,18 @@ pub struct PackageView {
 }
 
 /// A host's documents of one moment, with the channels that they meant then.
-struct Moment {
-    channels: Channels,
+pub(super) struct Moment {
+    pub(super) channels: Channels,
     inventory: Inventory,
-    doubts: Vec<String>,
+    pub(super) doubts: Vec<String>,
     machine_id: Option<String>,
     in_chroot: InChroot,
-    observed_at: Timestamp,
-    received_at: Timestamp,
+    pub(super) observed_at: Timestamp,
+    pub(super) received_at: Timestamp,
 }
 
 impl Moment {
-    fn subject(&self) -> Subject<'_> {
+    pub(super) fn subject(&self) -> Subject<'_> {
         Subject::new(
             &self.channels.host.config,
             &self.inventory,
@@ -190,7 +190,11 @@ struct Documents {
     received_at: Timestamp,
 }
 
-async fn moment(
+/// What was known of a host at a moment; none of a host that had not reported.
+///
+/// # Errors
+/// Not found, or of the database.
+pub(super) async fn moment(
     context: &Context,
     scope: Scope,
     id: HostId,
@@ -217,7 +221,7 @@ async fn moment(
         .map_err(of_load)
 }
 
-fn of_load(error: LoadError) -> Refusal {
+pub(super) fn of_load(error: LoadError) -> Refusal {
     match error {
         LoadError::Store(error) | LoadError::Bytes(error) => Refusal::Store(error),
         error => {
@@ -315,18 +319,19 @@ fn resolve(documents: Documents, content: &content::Store, at: Timestamp) -> Res
 }
 
 /// A question about who is at risk.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AtRisk {
     /// A name for it, such as a CVE's; only shown.
     #[serde(default)]
     pub name: String,
     /// The packages that it is about; a host that has one of them is at risk.
+    #[schema(min_items = 1, max_items = 1000)]
     pub packages: Vec<AtRiskPackage>,
 }
 
 /// Packages of one name in a range of versions, in Debian's order.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AtRiskPackage {
     /// An installed package, by its own version.
@@ -393,8 +398,8 @@ impl AtRisk {
 /// # Errors
 /// Of the database.
 pub async fn at_risk(context: &Context, scope: Scope, warning: &Warning) -> Result<RoaringBitmap, Refusal> {
-    let mut kept = context.fleets.of(scope.tenant()).await;
-    catch_up(context, scope, &mut kept).await.map_err(of_load)?;
+    let kept = context.fleets.of(scope.tenant()).await;
+    let kept = catch_up(context, scope, kept).await.map_err(of_load)?;
     let hosts = kept.fleet.at_risk(warning, |_| None);
     if warning.ranges.iter().all(|range| range.codename.is_none()) {
         return Ok(hosts);

@@ -1,7 +1,11 @@
-//! Hosts: finding them, looking at one, and what people decide about them. What agents do is in `agents`.
+//! Hosts: finding them and looking at one, now (here) or at a moment of the past (`then`), what was changed on one
+//! (`changes`), and what people decide about them (`decide`). What agents do is in `agents`.
 
+mod changes;
 mod decide;
+mod then;
 
+pub use changes::{HostChangeView, changes};
 pub use decide::{HostChange, MergeRequest, MoveRequest, approve, edit, merge, move_to, re_enrol, retire};
 
 use domain::id::{HostId, SiteId};
@@ -35,8 +39,8 @@ pub struct HostView {
     pub standing: &'static str,
     /// Updates that it misses.
     pub missing: u32,
-    /// How many of them are security updates.
-    pub missing_security: u32,
+    /// How many of them are security updates; absent of the past, for which it is not kept.
+    pub missing_security: Option<u32>,
     /// What the host itself permits at most: `monitor`, `download`, `install` or `full`.
     pub mode: &'static str,
     /// The version of its agent.
@@ -87,7 +91,7 @@ impl HostView {
             state: host.state.as_str(),
             standing: host.standing.as_str(),
             missing: host.missing,
-            missing_security: host.missing_security,
+            missing_security: Some(host.missing_security),
             mode: host.mode.as_str(),
             agent_version: host.agent_version,
             tags,
@@ -160,6 +164,7 @@ pub fn filter(place: &Place, wanted: Wanted) -> Result<HostFilter, Refusal> {
             HostMode::as_str,
         )?,
         numbers: None,
+        there_at: None,
     })
 }
 
@@ -178,27 +183,52 @@ fn word<W: Copy>(
     parse(&text).map(Some).ok_or_else(refuse)
 }
 
-/// The hosts that the filter lets through, in the order of names.
+/// The hosts that the filter lets through, in the order of names, as they stand or stood at a moment. Names, sites, tags and
+/// modes are those of today: what they were is not kept.
 ///
 /// # Errors
-/// Of the database.
+/// A filter that is not kept for the past, or of the database.
 pub async fn list(
     ctx: &Context,
     scope: Scope,
     filter: HostFilter,
+    as_of: Option<Timestamp>,
     after: Option<(String, HostId)>,
     limit: u32,
 ) -> Result<Part<HostView, (String, String)>, Refusal> {
+    if as_of.is_some() && (filter.state.is_some() || filter.standing.is_some()) {
+        return Err(Refusal::invalid(
+            "as_of",
+            "which hosts were in a state or stood so is not kept for the past: ask for all of that moment",
+        ));
+    }
+    let filter = HostFilter {
+        there_at: as_of,
+        ..filter
+    };
     let after = after.map(|(name, id)| ByName { name, id });
     let part = ctx.db.read(move |view| {
         let page = host::page(view, &scope, &filter, after.as_ref(), limit)?;
         let next = page.next.map(|key| (key.name, key.id.to_string()));
         Ok(Part {
-            items: show(view, &scope, page.rows)?,
+            items: shown(view, &scope, page.rows, as_of)?,
             next,
         })
     });
     Ok(part.await?)
+}
+
+/// Hosts as they stand, or stood at a moment.
+fn shown(
+    view: &mut View,
+    scope: &Scope,
+    hosts: Vec<Host>,
+    as_of: Option<Timestamp>,
+) -> Result<Vec<HostView>, store::Error> {
+    match as_of {
+        None => show(view, scope, hosts),
+        Some(at) => then::show(view, scope, hosts, at),
+    }
 }
 
 /// Hosts with their tags and when they were heard of.
@@ -228,16 +258,23 @@ fn find(view: &mut View, place: &Place, id: HostId) -> Result<Host, Refusal> {
     Ok(host)
 }
 
-/// One host.
+/// One host, as it stands or stood at a moment.
 ///
 /// # Errors
-/// Not found.
-pub async fn get(ctx: &Context, place: &Place, id: HostId) -> Result<HostView, Refusal> {
+/// Not found, or not there at that moment.
+pub async fn get(
+    ctx: &Context,
+    place: &Place,
+    id: HostId,
+    as_of: Option<Timestamp>,
+) -> Result<HostView, Refusal> {
     let place = place.clone();
     let one = ctx.db.attempt_read(move |view| {
         let host = find(view, &place, id)?;
-        let shown = show(view, &place.scope, vec![host])?.pop();
-        shown.ok_or(Refusal::NotFound { what: "host" })
+        let was_there = as_of.is_none_or(|at| host.enrolled_at <= at);
+        let hosts = if was_there { vec![host] } else { Vec::new() };
+        let one = shown(view, &place.scope, hosts, as_of)?.pop();
+        one.ok_or(Refusal::NotFound { what: "host" })
     });
     one.await
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use roaring::RoaringBitmap;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use store::update::{self, ByFirstSeen, Update, UpdateFilter};
+use store::update::{self, ByFirstSeen, Missed, Then, Update, UpdateClass, UpdateFilter, UpdateState};
 use store::{Scope, View, finding};
 use utoipa::ToSchema;
 
@@ -53,62 +53,127 @@ impl Listed for UpdateView {
     ];
 }
 
-/// A part of the updates that the filter lets through, the newest first, with the hosts that miss each at this moment, as
-/// known then, or now.
+/// What the caller asks updates for, still as texts.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Of this source package.
+    pub package: Option<String>,
+    /// Of this kind.
+    pub classification: Option<String>,
+    /// In this state.
+    pub state: Option<String>,
+    /// Listed by this source.
+    pub source: Option<String>,
+    /// Whether only those are wanted that some host misses.
+    pub missed: Option<bool>,
+}
+
+/// Understands the filters; none is passed over.
 ///
 /// # Errors
-/// Of the database.
+/// Names the one that cannot be.
+pub fn filter(wanted: Wanted) -> Result<UpdateFilter, Refusal> {
+    let class = |word: String| UpdateClass::parse(&word).ok_or("it is security or other");
+    let state = |word: String| UpdateState::parse(&word).ok_or("it is listed, withdrawn or quarantined");
+    let source = |text: String| text.parse().map_err(|_no_id| "a source is named by its id, a UUID");
+    Ok(UpdateFilter {
+        package: wanted.package,
+        class: parsed("classification", wanted.classification, class)?,
+        state: parsed("state", wanted.state, state)?,
+        source: parsed("source", wanted.source, source)?,
+        missed: match wanted.missed {
+            Some(true) => Missed::BySome,
+            Some(false) | None => Missed::OrNot,
+        },
+        then: None,
+    })
+}
+
+fn parsed<W>(
+    name: &'static str,
+    text: Option<String>,
+    parse: impl Fn(String) -> Result<W, &'static str>,
+) -> Result<Option<W>, Refusal> {
+    let word = text.map(parse).transpose();
+    word.map_err(|why| Refusal::invalid(name, why))
+}
+
+/// A part of the updates that the filter lets through, the newest first, with the hosts that miss each; all of it as known at
+/// a moment, or now. The key is when an update was seen first, in microseconds, and its id.
+///
+/// # Errors
+/// A key that is none, or of the database.
 pub async fn page(
-    context: &Context,
+    ctx: &Context,
     scope: Scope,
     filter: UpdateFilter,
     as_of: Option<Timestamp>,
-    before: Option<ByFirstSeen>,
+    before: Option<(i64, IdText)>,
     limit: u32,
-) -> Result<Part<UpdateView, ByFirstSeen>, Refusal> {
-    let part = context
-        .db
-        .read(move |view| {
-            let counts = counts(view, &scope, as_of)?;
-            let page = update::page(view, &scope, &filter, before, limit)?;
-            Ok(Part::of(page, |row| shown(&row, &counts), |key| key))
-        })
-        .await?;
-    Ok(part)
+) -> Result<Part<UpdateView, (i64, IdText)>, Refusal> {
+    let before = before.map(key).transpose()?;
+    let part = ctx.db.read(move |view| {
+        let generation = finding::generation(view, &scope, as_of)?.map(|generation| generation.number);
+        let counts = counts(view, &scope, generation)?;
+        let filter = UpdateFilter {
+            then: as_of.map(|at| Then {
+                at,
+                generation: generation.unwrap_or(0),
+            }),
+            ..filter.clone()
+        };
+        let page = update::page(view, &scope, &filter, before, limit)?;
+        Ok(Part::of(
+            page,
+            |row| shown(&row, &counts, as_of),
+            |key| (key.first_seen_at.as_microsecond(), IdText::of(key.id)),
+        ))
+    });
+    Ok(part.await?)
+}
+
+fn key((micros, id): (i64, IdText)) -> Result<ByFirstSeen, Refusal> {
+    let refuse = || Refusal::invalid("cursor", "it is none of this list");
+    Ok(ByFirstSeen {
+        first_seen_at: Timestamp::from_microsecond(micros).map_err(|_range| refuse())?,
+        id: id.0.parse().map_err(|_no_id| refuse())?,
+    })
 }
 
 /// One update.
 ///
 /// # Errors
-/// Not found, or of the database.
+/// Not found, or not known yet at that moment; or of the database.
 pub async fn get(
-    context: &Context,
+    ctx: &Context,
     scope: Scope,
     id: UpdateKey,
     as_of: Option<Timestamp>,
 ) -> Result<UpdateView, Refusal> {
-    let found = context
-        .db
-        .read(move |view| {
-            let counts = counts(view, &scope, as_of)?;
-            Ok(update::get(view, &scope, id)?.map(|row| shown(&row, &counts)))
-        })
-        .await?;
-    found.ok_or(Refusal::NotFound { what: "update" })
+    let found = ctx.db.read(move |view| {
+        let generation = finding::generation(view, &scope, as_of)?;
+        let counts = counts(view, &scope, generation.map(|generation| generation.number))?;
+        let row = update::get(view, &scope, id)?;
+        let row = row.filter(|row| as_of.is_none_or(|at| row.first_seen_at <= at));
+        Ok::<_, store::Error>(row.map(|row| shown(&row, &counts, as_of)))
+    });
+    found.await?.ok_or(Refusal::NotFound { what: "update" })
 }
 
 fn counts(
     view: &mut View,
     scope: &Scope,
-    as_of: Option<Timestamp>,
+    generation: Option<u64>,
 ) -> Result<BTreeMap<UpdateKey, u64>, store::Error> {
-    match finding::generation(view, scope, as_of)? {
-        Some(generation) => finding::counts(view, scope, generation.number),
+    match generation {
+        Some(generation) => finding::counts(view, scope, generation),
         None => Ok(BTreeMap::new()),
     }
 }
 
-fn shown(row: &Update, counts: &BTreeMap<UpdateKey, u64>) -> UpdateView {
+fn shown(row: &Update, counts: &BTreeMap<UpdateKey, u64>, as_of: Option<Timestamp>) -> UpdateView {
+    let withdrawn_at = row.withdrawn_at.filter(|gone| as_of.is_none_or(|at| *gone <= at));
+    let was_there_still = withdrawn_at.is_none() && row.state == UpdateState::Withdrawn;
     UpdateView {
         id: IdText::of(row.id),
         source: row.identity.source.clone(),
@@ -116,9 +181,12 @@ fn shown(row: &Update, counts: &BTreeMap<UpdateKey, u64>) -> UpdateView {
         build: row.identity.build.clone(),
         origin: row.identity.origin.clone(),
         classification: row.class.as_str(),
-        state: row.state.as_str(),
+        state: match was_there_still {
+            true => UpdateState::Listed.as_str(),
+            false => row.state.as_str(),
+        },
         first_seen_at: When(row.first_seen_at),
-        withdrawn_at: row.withdrawn_at.map(When),
+        withdrawn_at: withdrawn_at.map(When),
         hosts: counts.get(&row.id).copied().unwrap_or(0),
     }
 }
@@ -126,15 +194,21 @@ fn shown(row: &Update, counts: &BTreeMap<UpdateKey, u64>) -> UpdateView {
 /// The numbers of the hosts that missed an update at this moment, as known then, or that miss it now.
 ///
 /// # Errors
-/// Of the database.
-pub fn hosts(
-    view: &mut View,
-    scope: &Scope,
+/// No such update, or of the database.
+pub async fn hosts(
+    ctx: &Context,
+    scope: Scope,
     id: UpdateKey,
     as_of: Option<Timestamp>,
-) -> Result<RoaringBitmap, store::Error> {
-    match finding::generation(view, scope, as_of)? {
-        Some(generation) => finding::hosts(view, scope, id, generation.number),
-        None => Ok(RoaringBitmap::new()),
-    }
+) -> Result<RoaringBitmap, Refusal> {
+    let read = ctx.db.attempt_read(move |view| {
+        let row = update::get(view, &scope, id)?;
+        row.filter(|row| as_of.is_none_or(|at| row.first_seen_at <= at))
+            .ok_or(Refusal::NotFound { what: "update" })?;
+        match finding::generation(view, &scope, as_of)? {
+            Some(generation) => Ok(finding::hosts(view, &scope, id, generation.number)?),
+            None => Ok(RoaringBitmap::new()),
+        }
+    });
+    read.await
 }

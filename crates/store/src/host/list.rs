@@ -1,11 +1,12 @@
 //! Lists of hosts in the order of names, by every filter that the API has. Each filter has an index that ends in the name,
 //! so that a page costs what it shows.
 
-use super::{COLUMNS, Host, HostMode, HostStanding, HostState, read};
+use super::{COLUMNS, Host, HostMode, HostStanding, HostState, counts, read};
 use crate::db::placeholders;
 use crate::value::{Row, Value, values};
 use crate::{ByName, Error, Page, Scope, View};
 use domain::id::{HostId, SiteId};
+use jiff::Timestamp;
 use roaring::RoaringBitmap;
 use std::ops::ControlFlow;
 
@@ -20,6 +21,8 @@ pub struct HostFilter {
     pub tag: Option<String>,
     /// In this state; without one, every host that is not retired.
     pub state: Option<HostState>,
+    /// Enrolled and not retired at this moment, whatever its state is now.
+    pub there_at: Option<Timestamp>,
     /// That stand so.
     pub standing: Option<HostStanding>,
     /// With this mode.
@@ -90,6 +93,7 @@ fn hosts_of(view: &mut View, scope: &Scope, keys: &[Key]) -> Result<Vec<Host>, E
         hosts.extend(view.list(sql, values, read)?);
     }
     hosts.sort_unstable_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+    counts::fill(view, scope, &mut hosts)?;
     Ok(hosts)
 }
 
@@ -235,9 +239,14 @@ impl Query {
         if let Some(site) = filter.site {
             query.with("h.site_id = ?", site.into());
         }
-        match filter.state {
-            Some(state) => query.with("h.state = ?", state.into()),
-            None => query.with("h.state <> ?", HostState::Retired.into()),
+        match (filter.state, filter.there_at) {
+            (Some(state), _) => query.with("h.state = ?", state.into()),
+            (None, None) => query.with("h.state <> ?", HostState::Retired.into()),
+            (None, Some(_)) => {}
+        }
+        if let Some(at) = filter.there_at {
+            query.with("h.enrolled_at <= ?", at.into());
+            query.with("COALESCE(h.retired_at, 9223372036854775807) > ?", at.into());
         }
         if let Some(standing) = filter.standing {
             query.with("h.standing = ?", standing.into());
