@@ -3,7 +3,8 @@
 
 use domain::id::{SiteId, TenantId, TokenId, UserId};
 use jiff::{SignedDuration, Timestamp};
-use store::{Scope, Whole};
+pub use store::Scope;
+use store::Whole;
 
 use super::permission::{Permission, Reach, Rights, Within};
 use super::refusal::Refusal;

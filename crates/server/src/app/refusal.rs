@@ -83,6 +83,38 @@ impl Refusal {
     }
 }
 
+/// What is wrong with the database, as far as it matters to who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// There is no room left.
+    Full,
+    /// What it is asked for does not go with the rows that are there.
+    Unfit,
+    /// It does not answer, or takes no writes; later it may.
+    Unavailable,
+    /// Anything else: a fault.
+    Other,
+}
+
+impl StoreFault {
+    /// What an error of the database is.
+    pub fn of(error: &store::Error) -> Self {
+        use store::Error;
+        match error {
+            Error::Full(_) => Self::Full,
+            Error::NoSuchRow(_) | Error::Taken { .. } => Self::Unfit,
+            Error::Locked(_)
+            | Error::ReadOnly(_)
+            | Error::Unavailable(_)
+            | Error::OutcomeUnknown(_)
+            | Error::Contended(_)
+            | Error::Fenced { .. }
+            | Error::Closed => Self::Unavailable,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// The row after a compare-and-set.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //! a handler does stands in `app`.
 
 pub mod answer;
+pub mod authority;
 pub mod catalog;
 pub mod hosts;
 pub mod input;
@@ -66,6 +67,8 @@ pub struct Desk {
     pub turns: Turns,
     /// The secret of cursors.
     pub cursors: CursorKey,
+    /// The secret under which a request is known again.
+    pub requests: ring::hmac::Key,
 }
 
 impl Desk {
@@ -78,6 +81,7 @@ impl Desk {
             strangers: Budgets::new(STRANGER_RATE),
             turns: Turns::new(AT_WORK, WAITING),
             cursors: CursorKey::of(ctx.authority.sealer().mac_key("cursors of lists")),
+            requests: ctx.authority.sealer().mac_key("requests that come again"),
         }
     }
 }
@@ -92,6 +96,7 @@ pub fn routes() -> Vec<Route> {
         people::routes(),
         records::routes(),
         operations::routes(),
+        authority::routes(),
     ]
     .into_iter()
     .flatten()

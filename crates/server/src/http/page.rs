@@ -15,10 +15,10 @@ use super::admin::Api;
 use super::admin::session::address_of;
 use super::auth::{SESSION_COOKIE, is_from_our_page};
 use super::problem::{Code, Problem};
+use crate::app::link;
 use crate::app::log_in::{self, Gatehouse, LogIn};
 use crate::app::refusal::Refusal;
 use crate::app::user::{self, Choice, Welcome};
-use crate::local::LinkUse;
 
 /// Longest form, in bytes.
 const LONGEST_FORM: usize = 4096;
@@ -71,14 +71,14 @@ fn pairs(uri: &Uri) -> Vec<(String, String)> {
 
 async fn show(State(api): State<Api>, uri: Uri) -> Response {
     let query = pairs(&uri);
-    if let Some(link) = field(&query, "link") {
-        return match api.ctx.local.look_at_link(&link, api.ctx.clock.now()) {
-            LinkUse::Good => page(
+    if let Some(secret) = field(&query, "link") {
+        return match link::is_good(&api.ctx, &secret) {
+            true => page(
                 StatusCode::OK,
                 "Welcome to Patchyard",
-                &choose("link", &link, AskName::Yes),
+                &choose("link", &secret, AskName::Yes),
             ),
-            LinkUse::Spent | LinkUse::Expired | LinkUse::Unknown => refused(&Refusal::Spent),
+            false => refused(&Refusal::Spent),
         };
     }
     if let Some(invitation) = field(&query, "invitation") {
@@ -101,6 +101,10 @@ async fn take(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let address = address_of(peer.as_ref().map(|peer| &peer.0));
+    if let Err(seconds) = api.desk.strangers.take(address, api.ctx.clock.now()) {
+        return Problem::plain(Code::TooMany).after(seconds).into_response();
+    }
     let media_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -134,7 +138,6 @@ async fn take(
         };
         return welcome(user::accept_invitation(&api.ctx, passwords, choice).await);
     }
-    let address = address_of(peer.as_ref().map(|peer| &peer.0));
     let gate = Gatehouse {
         passwords,
         slow_down: &api.desk.slow_down,
@@ -154,7 +157,8 @@ async fn take(
             let mut answer = page(
                 StatusCode::OK,
                 "You are logged in",
-                "<p>The console comes with a later version.</p>",
+                "<p>The console comes with a later version. Until then ask on the server's machine, for instance \
+                 <code>patchyard host list</code>, or from another one after <code>patchyard login</code>.</p>",
             );
             if let Ok(cookie) = HeaderValue::try_from(cookie) {
                 answer.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -256,7 +260,7 @@ fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            other if crate::app::text::is_steering(other) => escaped.push('\u{fffd}'),
+            other if domain::text::is_steering(other) => escaped.push('\u{fffd}'),
             other => escaped.push(other),
         }
     }
@@ -286,7 +290,7 @@ mod tests {
         for hostile in testkit::hostile::texts() {
             let shown = escape(&hostile.text);
             assert!(!shown.contains(['<', '>', '"', '\'']), "{shown:?}");
-            assert!(!shown.chars().any(crate::app::text::is_steering), "{shown:?}");
+            assert!(!shown.chars().any(domain::text::is_steering), "{shown:?}");
             let ampersands = shown.match_indices('&').map(|(at, _)| &shown[at..]);
             let known = ["&amp;", "&lt;", "&gt;", "&quot;", "&#39;"];
             assert!(

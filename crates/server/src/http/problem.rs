@@ -5,8 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::app::refusal::Refusal;
-use crate::app::text::is_steering;
+use crate::app::refusal::{Refusal, StoreFault};
+use domain::text::is_steering;
 
 /// One row of the table: a code is never renamed, never reused for something else and never removed.
 macro_rules! codes {
@@ -202,7 +202,7 @@ impl From<Refusal> for Problem {
             Refusal::Spent => Self::new(Code::Spent, detail),
             Refusal::KeyReused => Self::new(Code::KeyReused, detail),
             Refusal::KeyInUse => Self::new(Code::KeyInUse, detail).after(1),
-            Refusal::Store(error) => error.into(),
+            Refusal::Store(error) => of_fault(StoreFault::of(&error), &error),
             Refusal::Fault(what) => {
                 tracing::error!(what, "A request failed: {what}.");
                 Self::plain(Code::Fault)
@@ -211,33 +211,24 @@ impl From<Refusal> for Problem {
     }
 }
 
-impl From<store::Error> for Problem {
-    fn from(error: store::Error) -> Self {
-        use store::Error;
-        let code = match &error {
-            Error::Full(_) => Code::StorageFull,
-            Error::NoSuchRow(_) | Error::Taken { .. } => Code::WrongState,
-            Error::Locked(_)
-            | Error::ReadOnly(_)
-            | Error::Unavailable(_)
-            | Error::OutcomeUnknown(_)
-            | Error::Contended(_)
-            | Error::Fenced { .. }
-            | Error::Closed => Code::StoreUnavailable,
-            _ => Code::Fault,
-        };
-        // What the engine says stays in the log: it may show more of the database than the caller may see.
-        let cause: &dyn std::error::Error = &error;
-        tracing::warn!(
-            error = cause,
-            code = code.text(),
-            "The database refused a request: {error}."
-        );
-        let problem = Self::plain(code);
-        match code {
-            Code::StoreUnavailable => problem.after(2),
-            _ => problem,
-        }
+/// What a person is told of a fault of the database. What the engine says stays in the log: it may show more of the
+/// database than the caller may see.
+fn of_fault(fault: StoreFault, error: &(dyn std::error::Error + 'static)) -> Problem {
+    let code = match fault {
+        StoreFault::Full => Code::StorageFull,
+        StoreFault::Unfit => Code::WrongState,
+        StoreFault::Unavailable => Code::StoreUnavailable,
+        StoreFault::Other => Code::Fault,
+    };
+    tracing::warn!(
+        error,
+        code = code.text(),
+        "The database refused a request: {error}."
+    );
+    let problem = Problem::plain(code);
+    match fault {
+        StoreFault::Unavailable => problem.after(2),
+        StoreFault::Full | StoreFault::Unfit | StoreFault::Other => problem,
     }
 }
 

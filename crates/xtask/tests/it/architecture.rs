@@ -19,12 +19,17 @@ fn product_lines(file: &TextFile) -> impl Iterator<Item = (usize, &str)> {
     product.filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
+/// Unit tests in a file of their own: `tests.rs`, and what stands in a folder `tests` beside it.
+fn is_of_tests(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/")
+}
+
 /// Every place below `folder` where one of `words` stands in the product's code.
 fn places_of(folder: &str, words: &[&str]) -> Vec<String> {
     let tree = tree();
     let files: Vec<&TextFile> = tree
         .with_extension("rs")
-        .filter(|file| file.path.starts_with(folder))
+        .filter(|file| file.path.starts_with(folder) && !is_of_tests(&file.path))
         .collect();
     assert!(!files.is_empty(), "{folder} has no Rust files");
     let mut places = Vec::new();
@@ -85,6 +90,20 @@ fn crates_depend_only_downwards() {
         Outcome::Broken(places) => panic!("{places:?}"),
         Outcome::Skipped(why) => panic!("{why}"),
     }
+}
+
+#[test]
+fn the_servers_door_reaches_rows_files_and_secrets_only_through_its_rooms() {
+    let words = [
+        "store::",
+        ".db",
+        "ctx.content",
+        "ctx.fleets",
+        "ctx.local",
+        "sources::apt",
+        "std::fs",
+    ];
+    assert_eq!(unnamed_places_of(&["crates/server/src/http"], &words, &[]), [""; 0]);
 }
 
 #[test]
@@ -190,4 +209,63 @@ fn the_product_starts_only_the_programs_that_are_named() {
     ];
     let words = ["process::Command", "Command::new("];
     assert_eq!(unnamed_places_of(&folders, &words, &named), [""; 0]);
+}
+
+/// Lines of what makes something durable, by what stands in them.
+const DURABLE: [&str; 8] = [
+    ".sync_all()",
+    ".sync_data()",
+    "fs::rename(",
+    "disk.sync(",
+    "disk.rename(",
+    "disk.sync_folder(",
+    "\"COMMIT\"",
+    "\"VACUUM INTO",
+];
+
+/// Durable steps without a fail-point beside them, by file and a part of the line, and why.
+const WITHOUT_A_FAIL_POINT: [(&str, &str, &str); 4] = [
+    ("crates/content/src/disk.rs", "", "the port itself; who calls it has the points"),
+    (
+        "crates/server/src/operations/backup.rs",
+        "folder.sync_all()",
+        "flushes a folder for those that have the points",
+    ),
+    (
+        "crates/server/src/operations/logs.rs",
+        "fs::rename(",
+        "a log that is turned over: nobody was promised a line of it",
+    ),
+    (
+        "crates/server/src/authority/sealed.rs",
+        "File::open(folder)?.sync_all()",
+        "the last of three steps, with a point before it",
+    ),
+];
+
+#[test]
+fn every_durable_step_of_the_server_stands_beside_a_fail_point() {
+    let tree = tree();
+    let folders = ["crates/content/src/", "crates/store/src/", "crates/server/src/"];
+    let mut bare = Vec::new();
+    let mut count = 0;
+    for file in tree.with_extension("rs") {
+        if !folders.iter().any(|folder| file.path.starts_with(folder)) {
+            continue;
+        }
+        let lines: Vec<(usize, &str)> = product_lines(file).collect();
+        for (at, (number, line)) in lines.iter().enumerate() {
+            let is_named = |(path, part, _): &(&str, &str, &str)| file.path == *path && line.contains(part);
+            if !DURABLE.iter().any(|step| line.contains(step)) || WITHOUT_A_FAIL_POINT.iter().any(is_named) {
+                continue;
+            }
+            count += 1;
+            let beside = &lines[at.saturating_sub(4)..(at + 5).min(lines.len())];
+            if !beside.iter().any(|(_, line)| line.contains("reach(")) {
+                bare.push(format!("{}:{number}: {}", file.path, line.trim()));
+            }
+        }
+    }
+    assert_eq!(bare, [""; 0]);
+    assert!(count >= 10, "durable steps are called otherwise by now: {count}");
 }

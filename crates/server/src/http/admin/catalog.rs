@@ -3,86 +3,63 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use domain::id::UpdateKey;
-use jiff::Timestamp;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
-use store::source::SourceState;
-use store::update::{ByFirstSeen, Missed, UpdateClass, UpdateFilter, UpdateState};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::answer::{Answer, Form, Page, json, list, made, thing};
-use super::hosts::AsOf;
-use super::input::{Allowed, Edit, InPath, InTenant, Limit, Nothing, Plain, Post, Query};
+use super::answer::{Answer, Form, json, list, made, thing};
+use super::input::{Allowed, AsOf, Edit, InPath, InTenant, Nothing, Paging, Plain, Post, Query};
 use super::route::{Needs, Route};
-use super::tenants::Paging;
+use crate::app::coverage::{self, GapView, HostCoverageView};
 use crate::app::finding::{self, AtRisk, CoverageView, HostFindingsView};
-use crate::app::host::{self, HostView, Wanted};
+use crate::app::host::{self, HostView};
 use crate::app::permission::{Noun, Verb};
-use crate::app::shape::{Part, When};
-use crate::app::source::{self, SnapshotView, SourceView};
-use crate::app::source_decision::{self, SourceChange};
+use crate::app::shape::IdText;
+use crate::app::source::{self, AccessRequest, SnapshotView, SourceChange, SourceRequest, SourceView};
 use crate::app::update::{self, UpdateView};
-use crate::http::problem::{Code, Problem};
 
 /// Which sources.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 struct SourceQuery {
     /// `proposed`, `adopted`, `paused` or `declined`.
+    #[param(pattern = "^(proposed|adopted|paused|declined)$")]
     state: Option<String>,
 }
 
 /// Which updates.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 struct UpdateQuery {
     /// The name of the source package.
     package: Option<String>,
     /// `security` or `other`.
+    #[param(pattern = "^(security|other)$")]
     classification: Option<String>,
     /// `listed`, `withdrawn` or `quarantined`.
+    #[param(pattern = "^(listed|withdrawn|quarantined)$")]
     state: Option<String>,
-    /// The id of a source that lists it now.
+    /// The id of a source that lists it.
+    #[param(value_type = Option<IdText>)]
     source: Option<String>,
-    /// `true` for those only that some host misses now.
+    /// `true` for those only that some host misses.
     missed: Option<bool>,
-    /// Counts of hosts as known at this time (RFC 3339); now, without it.
-    #[param(value_type = Option<When>)]
-    as_of: Option<When>,
-    /// `next` of the page before.
-    cursor: Option<String>,
-    /// Items of the page: 1 to 1,000, 100 unless told.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
 }
 
 /// Which hosts miss it.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 struct MissingQuery {
-    /// As known at this time (RFC 3339); now, without it.
-    #[param(value_type = Option<When>)]
-    as_of: Option<When>,
     /// The id of their site.
+    #[param(value_type = Option<IdText>)]
     site: Option<String>,
-    /// `next` of the page before.
-    cursor: Option<String>,
-    /// Items of the page: 1 to 1,000, 100 unless told.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
 }
 
 /// About which package.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 struct ExplainQuery {
     /// `name` or `name:architecture`.
     package: String,
-    /// As known at this time (RFC 3339); now, without it.
-    #[param(value_type = Option<When>)]
-    as_of: Option<When>,
 }
 
 /// Why, in sentences.
@@ -94,12 +71,16 @@ struct Explanation {
 
 const SOURCES: &str = "/api/v1/tenants/{tenant}/sources";
 const SOURCE: &str = "/api/v1/tenants/{tenant}/sources/{source}";
+const ACCESS: &str = "/api/v1/tenants/{tenant}/sources/{source}/access";
 const UPDATES: &str = "/api/v1/tenants/{tenant}/updates";
 
 /// The routes.
 pub fn routes() -> Vec<Route> {
     let mut routes = source_routes();
+    routes.extend(access_routes());
+    routes.extend(update_routes());
     routes.extend(finding_routes());
+    routes.extend(coverage_routes());
     routes
 }
 
@@ -109,7 +90,17 @@ fn source_routes() -> Vec<Route> {
         Route::get("list-sources", SOURCES, read, list_sources)
             .says("The sources that the tenant uses or its hosts proposed; everybody's and its own.")
             .query::<SourceQuery>()
-            .gives::<Vec<SourceView>>("200", "The sources."),
+            .pages::<SourceView>("The sources."),
+        Route::post(
+            "create-source",
+            SOURCES,
+            Needs::tenant(Verb::Create, Noun::Source),
+            add_source,
+        )
+        .says("Adds an apt repository by hand. Its release file is fetched and verified first; it is adopted at once.")
+        .lately()
+        .takes::<SourceRequest>()
+        .gives::<SourceView>("201", "The source."),
         Route::get("get-source", SOURCE, read, get_source)
             .says("One source.")
             .gives::<SourceView>("200", "The source."),
@@ -119,7 +110,7 @@ fn source_routes() -> Vec<Route> {
             Needs::tenant(Verb::Approve, Noun::Source),
             edit_source,
         )
-        .says("Adopts, pauses or declines a source of the tenant's own.")
+        .says("Adopts, pauses or declines a source of the tenant's own, or says who fetches it and how often.")
         .lately()
         .takes::<SourceChange>()
         .gives::<SourceView>("200", "The source as it is now."),
@@ -147,18 +138,33 @@ fn source_routes() -> Vec<Route> {
             list_snapshots,
         )
         .says("What the source published at each sync, the last adopted first.")
-        .query::<Paging>()
-        .lists::<SnapshotView>("The snapshots."),
+        .pages::<SnapshotView>("The snapshots."),
     ]
 }
 
-fn finding_routes() -> Vec<Route> {
+fn access_routes() -> Vec<Route> {
+    let change = Needs::tenant(Verb::Change, Noun::Source);
+    vec![
+        Route::patch("open-source", ACCESS, change, open_source)
+            .says("Sets what opens a private source of the tenant's own, in place of what was set before. It is never shown again.")
+            .lately()
+            .takes::<AccessRequest>()
+            .gives::<SourceView>("200", "The source as it is now."),
+        Route::delete("close-source", ACCESS, change, close_source)
+            .says("Removes what opens a private source of the tenant's own.")
+            .lately()
+            .gives_nothing("It is removed."),
+    ]
+}
+
+fn update_routes() -> Vec<Route> {
     let updates = Needs::tenant(Verb::Read, Noun::Update);
     vec![
         Route::get("list-updates", UPDATES, updates, list_updates)
             .says("What vendors released for the tenant's hosts, the newest first, with how many miss it.")
             .query::<UpdateQuery>()
-            .lists::<UpdateView>("The updates."),
+            .query::<AsOf>()
+            .pages::<UpdateView>("The updates."),
         Route::get(
             "get-update",
             "/api/v1/tenants/{tenant}/updates/{update}",
@@ -176,11 +182,18 @@ fn finding_routes() -> Vec<Route> {
         )
         .says("The hosts that miss an update.")
         .query::<MissingQuery>()
-        .lists::<HostView>("The hosts."),
+        .query::<AsOf>()
+        .pages::<HostView>("The hosts."),
+    ]
+}
+
+fn finding_routes() -> Vec<Route> {
+    let read = Needs::sites(Verb::Read, Noun::Finding);
+    vec![
         Route::get(
             "get-host-findings",
             "/api/v1/tenants/{tenant}/hosts/{host}/findings",
-            Needs::sites(Verb::Read, Noun::Finding),
+            read,
             host_findings,
         )
         .says("What one host misses, and of what nobody can speak.")
@@ -189,51 +202,72 @@ fn finding_routes() -> Vec<Route> {
         Route::get(
             "explain-finding",
             "/api/v1/tenants/{tenant}/hosts/{host}/explain",
-            Needs::sites(Verb::Read, Noun::Finding),
+            read,
             explain,
         )
         .says("Why a package of a host is, or is not, missing an update.")
         .query::<ExplainQuery>()
+        .query::<AsOf>()
         .gives::<Explanation>("200", "The reasons."),
+        Route::bare_post(
+            "list-hosts-at-risk",
+            "/api/v1/tenants/{tenant}/at-risk",
+            read,
+            at_risk,
+        )
+        .says("The hosts that have a package in a range of versions. A question: nothing is changed or kept.")
+        .takes::<AtRisk>()
+        .pages::<HostView>("The hosts."),
+    ]
+}
+
+fn coverage_routes() -> Vec<Route> {
+    let read = Needs::tenant(Verb::Read, Noun::Coverage);
+    vec![
         Route::get(
             "get-coverage",
             "/api/v1/tenants/{tenant}/coverage",
-            Needs::tenant(Verb::Read, Noun::Coverage),
+            read,
             coverage,
         )
         .says("How the tenant's hosts stand; a host of which something is not known is unknown.")
         .query::<AsOf>()
         .gives::<CoverageView>("200", "The numbers."),
-        Route::bare_post(
-            "list-hosts-at-risk",
-            "/api/v1/tenants/{tenant}/at-risk",
-            Needs::sites(Verb::Read, Noun::Finding),
-            at_risk,
+        Route::get(
+            "list-coverage-gaps",
+            "/api/v1/tenants/{tenant}/coverage/gaps",
+            read,
+            gaps,
         )
-        .says("The hosts that have a package in a range of versions. A question: nothing is changed or kept.")
-        .query::<Paging>()
-        .takes::<AtRisk>()
-        .lists::<HostView>("The hosts."),
+        .says("What no verified source answers for on the tenant's hosts now, why, and what helps; what concerns most hosts first.")
+        .pages::<GapView>("The gaps."),
+        Route::get(
+            "get-host-coverage",
+            "/api/v1/tenants/{tenant}/hosts/{host}/coverage",
+            Needs::sites(Verb::Read, Noun::Coverage),
+            host_coverage,
+        )
+        .says("Which source each stanza of a host means, whether it answers, and which packages nobody answers for.")
+        .query::<AsOf>()
+        .gives::<HostCoverageView>("200", "Its coverage."),
     ]
 }
 
-/// One of a few words, or a refusal that names the parameter.
-fn word<W>(name: &str, text: Option<String>, parse: fn(&str) -> Option<W>) -> Result<Option<W>, Problem> {
-    let Some(text) = text else { return Ok(None) };
-    let refuse = || {
-        Problem::new(
-            Code::MalformedParameter,
-            format!("`{name}` has another value than its words."),
-        )
-    };
-    parse(&text).map(Some).ok_or_else(refuse)
+async fn list_sources(
+    State(api): State<Api>,
+    at: InTenant,
+    Query(query): Query<SourceQuery>,
+    Query(paging): Query<Paging>,
+    form: Form,
+) -> Answer {
+    let (state, after) = (source::state(query.state.as_deref())?, paging.key(&at.cursors)?);
+    let part = source::list(&api.ctx, at.place.scope, state, after, paging.limit()?).await?;
+    Ok(list(form, &at.cursors, part))
 }
 
-async fn list_sources(State(api): State<Api>, at: InTenant, Query(query): Query<SourceQuery>) -> Answer {
-    let state = word("state", query.state, SourceState::parse)?;
-    Ok(json(
-        StatusCode::OK,
-        &source::list(&api.ctx, at.place.scope, state).await?,
+async fn add_source(State(api): State<Api>, at: InTenant, new: Post<SourceRequest>) -> Answer {
+    Ok(made(
+        source::add(&api.ctx, &at.caller, at.place.scope, new.once, new.body).await?,
     ))
 }
 
@@ -249,8 +283,25 @@ async fn edit_source(
     wanted: Edit<SourceChange>,
 ) -> Answer {
     let (scope, id) = (at.place.scope, path.id("source")?);
-    let source = source_decision::edit(&api.ctx, &at.caller, scope, id, wanted.version, wanted.body).await?;
+    let source = source::edit(&api.ctx, &at.caller, scope, id, wanted.version, wanted.body).await?;
     Ok(thing(&source, source.version))
+}
+
+async fn open_source(
+    State(api): State<Api>,
+    at: InTenant,
+    path: InPath,
+    wanted: Edit<AccessRequest>,
+) -> Answer {
+    let (scope, id) = (at.place.scope, path.id("source")?);
+    let source = source::open(&api.ctx, &at.caller, scope, id, wanted.version, wanted.body).await?;
+    Ok(thing(&source, source.version))
+}
+
+async fn close_source(State(api): State<Api>, at: InTenant, path: InPath, gone: Edit<Nothing>) -> Answer {
+    let (scope, id) = (at.place.scope, path.id("source")?);
+    source::close(&api.ctx, &at.caller, scope, id, gone.version).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn adopt_for_everybody(
@@ -261,14 +312,14 @@ async fn adopt_for_everybody(
 ) -> Answer {
     let (tenant, id) = (path.id("tenant")?, path.id("source")?);
     Ok(made(
-        source_decision::adopt_for_everybody(&api.ctx, &allowed.caller, tenant, id, post.once).await?,
+        source::adopt_for_everybody(&api.ctx, &allowed.caller, tenant, id, post.once).await?,
     ))
 }
 
 async fn sync(State(api): State<Api>, at: InTenant, path: InPath, post: Post<Nothing>) -> Answer {
     let (scope, id) = (at.place.scope, path.id("source")?);
     Ok(made(
-        source_decision::sync(&api.ctx, &at.caller, scope, id, post.once).await?,
+        source::sync(&api.ctx, &at.caller, scope, id, post.once).await?,
     ))
 }
 
@@ -277,86 +328,45 @@ async fn list_snapshots(
     at: InTenant,
     path: InPath,
     Query(paging): Query<Paging>,
+    form: Form,
 ) -> Answer {
-    let (scope, id, limit) = (at.place.scope, path.id("source")?, Limit::of(paging.limit)?);
-    let before = paging
-        .cursor
-        .as_deref()
-        .map(|cursor| at.cursors.read::<i64>(cursor))
-        .transpose()?;
-    let before = before
-        .map(Timestamp::from_microsecond)
-        .transpose()
-        .map_err(|_range| Problem::plain(Code::BadCursor))?;
-    let read = api
-        .ctx
-        .db
-        .attempt_read(move |view| source::snapshots(view, &scope, id, before, limit + 1));
-    let mut items: Vec<SnapshotView> = read.await?;
-    let has_more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let last = items
-        .last()
-        .map(|snapshot| at.cursors.after(&snapshot.adopted_at.0.as_microsecond()));
-    Ok(json(
-        StatusCode::OK,
-        &Page {
-            items,
-            next: last.filter(|_| has_more),
-        },
-    ))
+    let (id, before) = (path.id("source")?, paging.moment(&at.cursors)?);
+    let part = source::snapshots(&api.ctx, at.place.scope, id, before, paging.limit()?).await?;
+    Ok(list(form, &at.cursors, part))
 }
 
 async fn list_updates(
     State(api): State<Api>,
     at: InTenant,
     Query(query): Query<UpdateQuery>,
+    Query(when): Query<AsOf>,
+    Query(paging): Query<Paging>,
     form: Form,
 ) -> Answer {
-    let source = query.source.map(|id| id.parse()).transpose();
-    let filter = UpdateFilter {
+    let filter = update::filter(update::Wanted {
         package: query.package,
-        class: word("classification", query.classification, UpdateClass::parse)?,
-        state: word("state", query.state, UpdateState::parse)?,
-        source: source
-            .map_err(|_no_id| Problem::new(Code::MalformedParameter, "`source` is an id, a UUID."))?,
-        missed: if query.missed == Some(true) {
-            Missed::BySome
-        } else {
-            Missed::OrNot
-        },
-    };
-    let before = match query.cursor.as_deref() {
-        None => None,
-        Some(cursor) => {
-            let (at_micros, id) = at.cursors.read::<(i64, String)>(cursor)?;
-            let first_seen_at =
-                Timestamp::from_microsecond(at_micros).map_err(|_range| Problem::plain(Code::BadCursor))?;
-            let id = id.parse().map_err(|_no_id| Problem::plain(Code::BadCursor))?;
-            Some(ByFirstSeen { first_seen_at, id })
-        }
-    };
-    let as_of = query.as_of.map(|when| when.0);
-    let limit = Limit::of(query.limit)?;
-    let part = update::page(&api.ctx, at.place.scope, filter, as_of, before, limit).await?;
-    let next = part
-        .next
-        .map(|key| (key.first_seen_at.as_microsecond(), key.id.to_string()));
-    Ok(list(
-        form,
-        &at.cursors,
-        Part {
-            items: part.items,
-            next,
-        },
-    ))
+        classification: query.classification,
+        state: query.state,
+        source: query.source,
+        missed: query.missed,
+    })?;
+    let part = update::page(
+        &api.ctx,
+        at.place.scope,
+        filter,
+        when.moment(),
+        paging.key(&at.cursors)?,
+        paging.limit()?,
+    )
+    .await?;
+    Ok(list(form, &at.cursors, part))
 }
 
 async fn get_update(State(api): State<Api>, at: InTenant, path: InPath, Query(when): Query<AsOf>) -> Answer {
-    let as_of = when.as_of.map(|when| when.0);
+    let id = path.id("update")?;
     Ok(json(
         StatusCode::OK,
-        &update::get(&api.ctx, at.place.scope, path.id("update")?, as_of).await?,
+        &update::get(&api.ctx, at.place.scope, id, when.moment()).await?,
     ))
 }
 
@@ -365,21 +375,13 @@ async fn update_hosts(
     at: InTenant,
     path: InPath,
     Query(query): Query<MissingQuery>,
+    Query(when): Query<AsOf>,
+    Query(paging): Query<Paging>,
     form: Form,
 ) -> Answer {
-    let (scope, id) = (at.place.scope, path.id::<UpdateKey>("update")?);
-    let as_of = query.as_of.map(|when| when.0);
-    update::get(&api.ctx, scope, id, as_of).await?;
-    let numbers = api
-        .ctx
-        .db
-        .read(move |view| update::hosts(view, &scope, id, as_of))
-        .await?;
-    let paging = Paging {
-        cursor: query.cursor,
-        limit: query.limit,
-    };
-    numbered(&api, &at, numbers, query.site, paging, form).await
+    let id = path.id::<UpdateKey>("update")?;
+    let numbers = update::hosts(&api.ctx, at.place.scope, id, when.moment()).await?;
+    numbered(&api, &at, numbers, query.site, when, paging, form).await
 }
 
 /// Those of these hosts that the caller may see.
@@ -388,19 +390,28 @@ async fn numbered(
     at: &InTenant,
     numbers: RoaringBitmap,
     site: Option<String>,
+    when: AsOf,
     paging: Paging,
     form: Form,
 ) -> Answer {
     let mut filter = host::filter(
         &at.place,
-        Wanted {
+        host::Wanted {
             site,
-            ..Wanted::default()
+            ..host::Wanted::default()
         },
     )?;
     filter.numbers = Some(numbers);
     let after = at.cursors.name_and_id(paging.cursor.as_deref())?;
-    let part = host::list(&api.ctx, at.place.scope, filter, after, Limit::of(paging.limit)?).await?;
+    let part = host::list(
+        &api.ctx,
+        at.place.scope,
+        filter,
+        when.moment(),
+        after,
+        paging.limit()?,
+    )
+    .await?;
     Ok(list(form, &at.cursors, part))
 }
 
@@ -412,11 +423,10 @@ async fn host_findings(
 ) -> Answer {
     let id = path.id("host")?;
     // Whether the caller may see this host is decided first.
-    host::get(&api.ctx, &at.place, id).await?;
-    let as_of = when.as_of.map(|when| when.0);
+    host::get(&api.ctx, &at.place, id, None).await?;
     Ok(json(
         StatusCode::OK,
-        &finding::of_host(&api.ctx, at.place.scope, id, as_of).await?,
+        &finding::of_host(&api.ctx, at.place.scope, id, when.moment()).await?,
     ))
 }
 
@@ -425,31 +435,48 @@ async fn explain(
     at: InTenant,
     path: InPath,
     Query(query): Query<ExplainQuery>,
+    Query(when): Query<AsOf>,
 ) -> Answer {
     let id = path.id("host")?;
-    host::get(&api.ctx, &at.place, id).await?;
-    let as_of = query.as_of.map(|when| when.0);
-    let sentences = finding::explain(&api.ctx, at.place.scope, id, &query.package, as_of).await?;
+    host::get(&api.ctx, &at.place, id, None).await?;
+    let sentences = finding::explain(&api.ctx, at.place.scope, id, &query.package, when.moment()).await?;
     Ok(json(StatusCode::OK, &Explanation { sentences }))
-}
-
-async fn coverage(State(api): State<Api>, at: InTenant, Query(when): Query<AsOf>) -> Answer {
-    let (scope, as_of) = (at.place.scope, when.as_of.map(|when| when.0));
-    let read = api
-        .ctx
-        .db
-        .read(move |view| finding::coverage(view, &scope, as_of));
-    Ok(json(StatusCode::OK, &read.await?))
 }
 
 async fn at_risk(
     State(api): State<Api>,
-    at: InTenant,
+    mut at: InTenant,
     Query(paging): Query<Paging>,
     form: Form,
     Plain(asked): Plain<AtRisk>,
 ) -> Answer {
     let warning = asked.warning()?;
+    at.cursors = at.cursors.of_question(&asked);
     let numbers = finding::at_risk(&api.ctx, at.place.scope, &warning).await?;
-    numbered(&api, &at, numbers, None, paging, form).await
+    numbered(&api, &at, numbers, None, AsOf::default(), paging, form).await
+}
+
+async fn coverage(State(api): State<Api>, at: InTenant, Query(when): Query<AsOf>) -> Answer {
+    let numbers = coverage::summary(&api.ctx, at.place.scope, when.moment()).await?;
+    Ok(json(StatusCode::OK, &numbers))
+}
+
+async fn gaps(State(api): State<Api>, at: InTenant, Query(paging): Query<Paging>, form: Form) -> Answer {
+    let after = paging.key(&at.cursors)?;
+    let part = coverage::gaps(&api.ctx, at.place.scope, after, paging.limit()?).await?;
+    Ok(list(form, &at.cursors, part))
+}
+
+async fn host_coverage(
+    State(api): State<Api>,
+    at: InTenant,
+    path: InPath,
+    Query(when): Query<AsOf>,
+) -> Answer {
+    let id = path.id("host")?;
+    host::get(&api.ctx, &at.place, id, None).await?;
+    Ok(json(
+        StatusCode::OK,
+        &coverage::of_host(&api.ctx, at.place.scope, id, when.moment()).await?,
+    ))
 }

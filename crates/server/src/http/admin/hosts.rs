@@ -3,66 +3,50 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Api;
 use super::answer::{Answer, Form, json, list, made, thing};
-use super::input::{Edit, InPath, InTenant, Limit, Nothing, Post, Query};
+use super::input::{AsOf, Edit, InPath, InTenant, Nothing, Paging, Post, Query};
 use super::route::{Needs, Route};
-use super::tenants::Paging;
 use crate::app::enrolment_token::{self, EnrolmentTokenRequest, EnrolmentTokenView, NewEnrolmentTokenView};
 use crate::app::host::{
-    self, About, HostChange, HostDocumentView, HostHistoryView, HostView, MergeRequest, MoveRequest, Wanted,
+    self, About, HostChange, HostChangeView, HostDocumentView, HostHistoryView, HostView, MergeRequest,
+    MoveRequest, Wanted,
 };
 use crate::app::permission::{Noun, Verb};
-use crate::app::shape::When;
+use crate::app::shape::IdText;
 use crate::http::problem::{Code, Problem};
 
 /// Which hosts.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 struct HostQuery {
     /// A part of the name, whatever the case; `web*` for those that begin with `web`.
     name: Option<String>,
     /// The id of their site.
+    #[param(value_type = Option<IdText>)]
     site: Option<String>,
     /// One of their tags.
+    #[param(pattern = "^[-a-z0-9_.=:]{1,64}$")]
     tag: Option<String>,
     /// `pending`, `active`, `quarantined` or `retired`; without it, all but retired ones.
+    #[param(pattern = "^(pending|active|quarantined|retired)$")]
     state: Option<String>,
     /// `unknown`, `updates_missing` or `up_to_date`.
+    #[param(pattern = "^(unknown|updates_missing|up_to_date)$")]
     standing: Option<String>,
     /// `monitor`, `download`, `install` or `full`.
+    #[param(pattern = "^(monitor|download|install|full)$")]
     mode: Option<String>,
-    /// `next` of the page before.
-    cursor: Option<String>,
-    /// Items of the page: 1 to 1,000, 100 unless told.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
-}
-
-/// As of when.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub struct AsOf {
-    /// What was known at this time (RFC 3339); now, without it.
-    #[param(value_type = Option<When>)]
-    pub as_of: Option<When>,
 }
 
 /// Which documents.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 struct HistoryQuery {
     /// `facts`, `packages` (usual) or `channels`.
+    #[param(pattern = "^(facts|packages|channels)$")]
     about: Option<String>,
-    /// `next` of the page before.
-    cursor: Option<String>,
-    /// Items of the page: 1 to 1,000, 100 unless told.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
 }
 
 const HOSTS: &str = "/api/v1/tenants/{tenant}/hosts";
@@ -84,9 +68,11 @@ fn host_routes() -> Vec<Route> {
         Route::get("list-hosts", HOSTS, read, list_hosts)
             .says("The tenant's hosts that you may see, in the order of their names.")
             .query::<HostQuery>()
-            .lists::<HostView>("The hosts."),
+            .query::<AsOf>()
+            .pages::<HostView>("The hosts."),
         Route::get("get-host", HOST, read, get_host)
             .says("One host.")
+            .query::<AsOf>()
             .gives::<HostView>("200", "The host."),
         Route::get(
             "get-host-facts",
@@ -123,7 +109,15 @@ fn host_routes() -> Vec<Route> {
         )
         .says("Which documents the host handed in, the newest first.")
         .query::<HistoryQuery>()
-        .lists::<HostHistoryView>("The documents."),
+        .pages::<HostHistoryView>("The documents."),
+        Route::get(
+            "list-host-changes",
+            "/api/v1/tenants/{tenant}/hosts/{host}/changes",
+            read,
+            changes,
+        )
+        .says("Which packages were changed on the host, and by whom: Patchyard, another tool or a person; the last noted first.")
+        .pages::<HostChangeView>("The changes."),
     ]
 }
 
@@ -189,8 +183,7 @@ fn token_routes() -> Vec<Route> {
     vec![
         Route::get("list-enrolment-tokens", TOKENS, read, list_tokens)
             .says("The tenant's enrolment tokens that you may see, the last made last.")
-            .query::<Paging>()
-            .lists::<EnrolmentTokenView>("The tokens, without their secrets."),
+            .pages::<EnrolmentTokenView>("The tokens, without their secrets."),
         Route::post(
             "create-enrolment-token",
             TOKENS,
@@ -218,6 +211,8 @@ async fn list_hosts(
     State(api): State<Api>,
     at: InTenant,
     Query(query): Query<HostQuery>,
+    Query(when): Query<AsOf>,
+    Query(paging): Query<Paging>,
     form: Form,
 ) -> Answer {
     let wanted = Wanted {
@@ -229,13 +224,21 @@ async fn list_hosts(
         mode: query.mode,
     };
     let filter = host::filter(&at.place, wanted)?;
-    let after = at.cursors.name_and_id(query.cursor.as_deref())?;
-    let part = host::list(&api.ctx, at.place.scope, filter, after, Limit::of(query.limit)?).await?;
+    let after = at.cursors.name_and_id(paging.cursor.as_deref())?;
+    let part = host::list(
+        &api.ctx,
+        at.place.scope,
+        filter,
+        when.moment(),
+        after,
+        paging.limit()?,
+    )
+    .await?;
     Ok(list(form, &at.cursors, part))
 }
 
-async fn get_host(State(api): State<Api>, at: InTenant, path: InPath) -> Answer {
-    let host = host::get(&api.ctx, &at.place, path.id("host")?).await?;
+async fn get_host(State(api): State<Api>, at: InTenant, path: InPath, Query(when): Query<AsOf>) -> Answer {
+    let host = host::get(&api.ctx, &at.place, path.id("host")?, when.moment()).await?;
     Ok(thing(&host, host.version))
 }
 
@@ -252,10 +255,10 @@ async fn channels(State(api): State<Api>, at: InTenant, path: InPath, Query(when
 }
 
 async fn document(api: &Api, at: &InTenant, path: &InPath, about: About, when: AsOf) -> Answer {
-    let as_of = when.as_of.map(|when| when.0);
+    let id = path.id("host")?;
     Ok(json(
         StatusCode::OK,
-        &host::known(&api.ctx, &at.place, path.id("host")?, about, as_of).await?,
+        &host::known(&api.ctx, &at.place, id, about, when.moment()).await?,
     ))
 }
 
@@ -264,6 +267,7 @@ async fn history(
     at: InTenant,
     path: InPath,
     Query(query): Query<HistoryQuery>,
+    Query(paging): Query<Paging>,
     form: Form,
 ) -> Answer {
     let about = match query.about.as_deref() {
@@ -277,17 +281,20 @@ async fn history(
             ));
         }
     };
-    let before = query
-        .cursor
-        .as_deref()
-        .map(|cursor| at.cursors.read::<i64>(cursor))
-        .transpose()?;
-    let before = before
-        .map(Timestamp::from_microsecond)
-        .transpose()
-        .map_err(|_range| Problem::plain(Code::BadCursor))?;
-    let limit = Limit::of(query.limit)?;
-    let part = host::history(&api.ctx, &at.place, path.id("host")?, about, before, limit).await?;
+    let (id, before) = (path.id("host")?, paging.moment(&at.cursors)?);
+    let part = host::history(&api.ctx, &at.place, id, about, before, paging.limit()?).await?;
+    Ok(list(form, &at.cursors, part))
+}
+
+async fn changes(
+    State(api): State<Api>,
+    at: InTenant,
+    path: InPath,
+    Query(paging): Query<Paging>,
+    form: Form,
+) -> Answer {
+    let (id, before) = (path.id("host")?, paging.key(&at.cursors)?);
+    let part = host::changes(&api.ctx, &at.place, id, before, paging.limit()?).await?;
     Ok(list(form, &at.cursors, part))
 }
 
@@ -334,16 +341,10 @@ async fn list_tokens(
     Query(paging): Query<Paging>,
     form: Form,
 ) -> Answer {
-    let after = paging
-        .cursor
-        .as_deref()
-        .map(|cursor| at.cursors.read::<String>(cursor))
-        .transpose()?;
-    let after = after
-        .map(|id| id.parse())
-        .transpose()
-        .map_err(|_no_id| Problem::plain(Code::BadCursor))?;
-    let part = enrolment_token::list(&api.ctx, &at.place, after, Limit::of(paging.limit)?).await?;
+    let after: Option<String> = paging.key(&at.cursors)?;
+    let after = after.map(|id| id.parse()).transpose();
+    let after = after.map_err(|_no_id| Problem::plain(Code::BadCursor))?;
+    let part = enrolment_token::list(&api.ctx, &at.place, after, paging.limit()?).await?;
     Ok(list(form, &at.cursors, part))
 }
 

@@ -8,13 +8,16 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use ring::digest::{Context as Hash, SHA256};
+use jiff::Timestamp;
+use ring::hmac;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use super::Api;
 use crate::app::caller::{Caller, Place};
 use crate::app::change::Once;
+use crate::app::shape::When;
 use crate::http::cursor::Cursors;
 use crate::http::limits::{LARGEST_PAGE, USUAL_PAGE};
 use crate::http::problem::{Code, Problem};
@@ -117,6 +120,65 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// How much of a list, from where. A parameter of its own beside those that choose what is in the list.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+pub struct Paging {
+    /// `next` of the page before.
+    #[param(max_length = 2048)]
+    pub cursor: Option<String>,
+    /// Items of the page: 1 to 1,000, 100 unless told.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+}
+
+impl Paging {
+    /// The most items that are wanted.
+    ///
+    /// # Errors
+    /// As [`Limit::of`].
+    pub fn limit(&self) -> Result<u32, Problem> {
+        Limit::of(self.limit)
+    }
+
+    /// The key in the cursor, if one was sent.
+    ///
+    /// # Errors
+    /// `bad-cursor`.
+    pub fn key<K: DeserializeOwned>(&self, cursors: &Cursors) -> Result<Option<K>, Problem> {
+        self.cursor
+            .as_deref()
+            .map(|cursor| cursors.read(cursor))
+            .transpose()
+    }
+
+    /// The moment in the cursor of a list in the order of time, if one was sent.
+    ///
+    /// # Errors
+    /// `bad-cursor`.
+    pub fn moment(&self, cursors: &Cursors) -> Result<Option<Timestamp>, Problem> {
+        let micros: Option<i64> = self.key(cursors)?;
+        micros
+            .map(Timestamp::from_microsecond)
+            .transpose()
+            .map_err(|_range| Problem::plain(Code::BadCursor))
+    }
+}
+
+/// As of when.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+pub struct AsOf {
+    /// What was known at this time (RFC 3339); now, without it.
+    #[param(value_type = Option<When>)]
+    as_of: Option<When>,
+}
+
+impl AsOf {
+    /// The moment that is asked about; none for now.
+    pub fn moment(self) -> Option<Timestamp> {
+        self.as_of.map(|when| when.0)
+    }
+}
+
 /// How much of a list, from where.
 #[derive(Clone, Copy, Debug)]
 pub enum Limit {}
@@ -154,11 +216,12 @@ pub struct Nothing {}
 impl<T: DeserializeOwned> FromRequest<Api> for Post<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &Api) -> Result<Self, Problem> {
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let key = idempotency_key(&parts.headers)?;
         let bytes = read_body(body).await?;
-        let mut hash = Hash::new(&SHA256);
+        // What is kept of a body that holds a password must not let anybody try passwords who has the database alone.
+        let mut hash = hmac::Context::with_key(&api.desk.requests);
         for part in [
             parts.method.as_str().as_bytes(),
             parts.uri.to_string().as_bytes(),
@@ -167,7 +230,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Post<T> {
             hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        let request = hash.finish().as_ref().try_into().expect("SHA-256 has 32 bytes");
+        let request = hash.sign().as_ref().try_into().expect("SHA-256 has 32 bytes");
         Ok(Self {
             body: parse(&parts.headers, &bytes)?,
             once: Once { key, request },

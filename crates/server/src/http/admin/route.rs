@@ -14,7 +14,9 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::Api;
 use super::answer::Page;
+use super::input::Paging;
 use crate::app::permission::{Noun, Permission, Verb};
+use crate::app::shape::IdText;
 
 /// What a caller needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,9 +152,9 @@ impl Route {
             .split('/')
             .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         {
-            let text = ObjectBuilder::new().schema_type(Type::String);
             let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
-            operation = operation.parameter(parameter.required(Required::True).schema(Some(text)).build());
+            let parameter = parameter.required(Required::True).schema(Some(IdText::schema()));
+            operation = operation.parameter(parameter.build());
         }
         if !matches!(needs, Needs::Nothing(_)) {
             operation = operation.response("401", problem("No credentials, or ones that do not hold."));
@@ -194,6 +196,7 @@ impl Route {
         route.operation = route.operation.parameter(header(
             "Idempotency-Key",
             "1 to 128 visible ASCII characters: the same request with the same key is done once.",
+            "^[!-~]{1,128}$",
         ));
         route
     }
@@ -232,6 +235,7 @@ impl Route {
         let version = header(
             "If-Match",
             "The ETag of the version that the change was made for.",
+            "^\"v[0-9]{1,18}\"$",
         );
         self.operation = self
             .operation
@@ -257,10 +261,10 @@ impl Route {
         self
     }
 
-    /// The parameters that it knows; all others are refused.
+    /// Parameters that it knows; all that are named by no call of this are refused.
     #[must_use]
     pub fn query<P: IntoParams>(mut self) -> Self {
-        self.query = P::into_params(|| Some(ParameterIn::Query));
+        self.query.extend(P::into_params(|| Some(ParameterIn::Query)));
         self
     }
 
@@ -287,12 +291,45 @@ impl Route {
         self
     }
 
-    /// A page of these, as JSON or CSV.
+    /// All of these at once, as JSON or CSV.
     #[must_use]
     pub fn lists<T: ToSchema>(mut self, description: &'static str) -> Self {
+        Page::<T>::schemas(&mut self.schemas);
         T::schemas(&mut self.schemas);
         self.schemas.push((T::name().into_owned(), T::schema()));
-        self.gives::<Page<T>>("200", description)
+        // All pages have one name by themselves: each would take the other's place.
+        let name = format!("{}Page", T::name());
+        self.schemas.push((name.clone(), Page::<T>::schema()));
+        let page: RefOr<Schema> = Ref::from_schema_name(name).into();
+        let page = ContentBuilder::new().schema(Some(page)).build();
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let table = ContentBuilder::new().schema(Some(text)).build();
+        let answer = ResponseBuilder::new()
+            .description(description)
+            .content("application/json", page)
+            .content("text/csv", table)
+            .build();
+        self.operation = self.operation.response("200", answer);
+        self
+    }
+
+    /// These page by page.
+    #[must_use]
+    pub fn pages<T: ToSchema>(self, description: &'static str) -> Self {
+        self.query::<Paging>().lists::<T>(description)
+    }
+
+    /// A good answer that is an object of any shape.
+    #[must_use]
+    pub fn gives_object(mut self, status: &'static str, description: &'static str) -> Self {
+        let object = ObjectBuilder::new().schema_type(Type::Object);
+        let content = ContentBuilder::new().schema(Some(object)).build();
+        let answer = ResponseBuilder::new()
+            .description(description)
+            .content("application/json", content)
+            .build();
+        self.operation = self.operation.response(status, answer);
+        self
     }
 
     /// A good answer of another media type.
@@ -347,8 +384,8 @@ impl Route {
     }
 }
 
-fn header(name: &str, description: &str) -> Parameter {
-    let text = ObjectBuilder::new().schema_type(Type::String);
+fn header(name: &str, description: &str, pattern: &str) -> Parameter {
+    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
     let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)

@@ -12,6 +12,7 @@ use super::answer::{Answer, json};
 use super::input::{Allowed, Nothing, Plain, Post};
 use super::route::{Needs, Route};
 use crate::app::caller::Who;
+use crate::app::link::{self, LinkView};
 use crate::app::log_in::{self, Gatehouse, LogIn, LoggedIn};
 use crate::app::shape::{IdText, When};
 use crate::http::auth::session_secret;
@@ -54,7 +55,7 @@ pub fn routes() -> Vec<Route> {
             openapi,
         )
         .says("This document.")
-        .gives_text("200", "application/json", "An OpenAPI 3.1 document."),
+        .gives_object("200", "An OpenAPI 3.1 document."),
         Route::get(
             "is-live",
             "/health/live",
@@ -171,23 +172,8 @@ async fn log_out(State(api): State<Api>, headers: HeaderMap, _: Plain<Nothing>) 
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// A one-time link.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct LinkView {
-    /// Path and query, below the server's address: a secret.
-    path: String,
-    /// When it ends.
-    expires_at: When,
-}
-
 async fn make_link(State(api): State<Api>, _post: Post<Nothing>) -> Answer {
-    let now = api.ctx.clock.now();
-    let secret = api.ctx.local.new_link(now, &*api.ctx.chance);
-    let view = LinkView {
-        path: format!("/login?link={}", *secret),
-        expires_at: When(now + crate::local::LINK_LIFE),
-    };
-    Ok(json(StatusCode::CREATED, &view))
+    Ok(json(StatusCode::CREATED, &link::make(&api.ctx)))
 }
 
 async fn me(allowed: Allowed) -> Answer {
