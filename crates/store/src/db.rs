@@ -19,10 +19,11 @@ pub use view::{Tx, View};
 
 use crate::copy;
 use crate::error::Error;
-use crate::migrations::{self, OpenError};
+use crate::migrations::{Migrations, NEWEST, OpenError, Schema};
 use jiff::Timestamp;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a database is.
@@ -98,6 +99,8 @@ pub struct Tuning {
     pub patience: Duration,
     /// Pages that the file may have at most (SQLite; tests of a full disk).
     pub max_pages: Option<u32>,
+    /// The schema that it is brought to.
+    pub migrations: Migrations,
 }
 
 impl Default for Tuning {
@@ -108,6 +111,7 @@ impl Default for Tuning {
             group: 256,
             patience: Duration::from_secs(5),
             max_pages: None,
+            migrations: Migrations::default(),
         }
     }
 }
@@ -116,6 +120,7 @@ impl Default for Tuning {
 #[derive(Clone)]
 pub struct Db {
     engine: Engine,
+    migrations: Arc<Migrations>,
 }
 
 #[derive(Clone)]
@@ -150,19 +155,51 @@ impl Db {
     /// As there.
     pub async fn open_tuned(url: &Url, tuning: Tuning, now: Timestamp) -> Result<Self, OpenError> {
         let db = Self::connect(url, tuning).await?;
-        db.attempt(move |tx| migrations::migrate(tx, now)).await?;
+        let migrations = Arc::clone(&db.migrations);
+        db.attempt(move |tx| migrations.migrate(tx, now)).await?;
         Ok(db)
     }
 
-    /// How the schema that stands there compares with this version's; changes nothing but an empty file.
+    /// Opens a database of this or an earlier schema as it is: for a backup before it is brought up to date. `None` where
+    /// it has none, or that of a newer version; then nothing but the table of its steps is known.
     ///
     /// # Errors
     /// Where it cannot be opened.
-    pub async fn schema(url: &Url) -> Result<migrations::Schema, OpenError> {
+    pub async fn open_as_it_is(url: &Url) -> Result<Option<Self>, OpenError> {
         let db = Self::connect(url, Tuning::default()).await?;
-        let schema = db.attempt_read(migrations::schema).await;
+        let step = match db.compared().await? {
+            Schema::Current => NEWEST,
+            Schema::Older { step } => step,
+            Schema::Empty | Schema::Newer { .. } => {
+                db.close().await;
+                return Ok(None);
+            }
+        };
+        Ok(Some(Self {
+            migrations: Arc::new(Migrations::default().up_to(step)),
+            ..db
+        }))
+    }
+
+    /// How the schema that stands there compares with that of the tuning; changes nothing but an empty file.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub async fn schema(url: &Url, tuning: Tuning) -> Result<Schema, OpenError> {
+        let db = Self::connect(url, tuning).await?;
+        let schema = db.compared().await;
         db.close().await;
         schema
+    }
+
+    async fn compared(&self) -> Result<Schema, OpenError> {
+        let migrations = Arc::clone(&self.migrations);
+        self.attempt_read(move |view| migrations.compare(view)).await
+    }
+
+    /// The steps that led to its schema.
+    pub fn migrations(&self) -> &Migrations {
+        &self.migrations
     }
 
     async fn connect(url: &Url, tuning: Tuning) -> Result<Self, Error> {
@@ -170,7 +207,10 @@ impl Db {
             Url::Sqlite(path) => Engine::Sqlite(sqlite::Sqlite::open(path, &tuning).await?),
             Url::Postgres(url) => Engine::Postgres(postgres::Postgres::open(url, &tuning).await?),
         };
-        Ok(Self { engine })
+        Ok(Self {
+            engine,
+            migrations: Arc::new(tuning.migrations),
+        })
     }
 
     /// Makes a change; returns when it is durable. A failure leaves nothing of it. The work may be run more than once,
@@ -230,7 +270,7 @@ impl Db {
         }
     }
 
-    /// Writes the whole database as of one moment into a new SQLite file, while it is used.
+    /// Writes the whole database as of one moment into a new SQLite file of the same schema, while it is used.
     ///
     /// # Errors
     /// Where the file is there already or cannot be written.
@@ -238,7 +278,11 @@ impl Db {
         match &self.engine {
             Engine::Sqlite(sqlite) => Ok(sqlite.vacuum_into(file).await?),
             Engine::Postgres(_) => {
-                let target = Self::open(&Url::from(file), now).await?;
+                let tuning = Tuning {
+                    migrations: Migrations::clone(&self.migrations),
+                    ..Tuning::default()
+                };
+                let target = Self::open_tuned(&Url::from(file), tuning, now).await?;
                 let copied = copy::copy(self, &target).await;
                 target.close().await;
                 copied.map(drop)

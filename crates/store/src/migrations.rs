@@ -29,6 +29,17 @@ pub enum OpenError {
         /// The step.
         step: u32,
     },
+    /// A step failed. The database is as it was before.
+    #[error("bring the database to schema step {step} ({name}); it stays as it was")]
+    Step {
+        /// The step.
+        step: u32,
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        #[source]
+        cause: Error,
+    },
     /// A copy into it was begun and did not end.
     #[error("open a database that a copy into it left unfinished: remove it, and copy again")]
     Unfinished,
@@ -56,10 +67,144 @@ pub enum Schema {
     },
 }
 
-struct Step {
-    name: &'static str,
-    sqlite: &'static str,
-    postgres: &'static str,
+/// One step: its statements for either engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its name, which begins with its number.
+    pub name: &'static str,
+    /// For SQLite.
+    pub sqlite: &'static str,
+    /// For PostgreSQL.
+    pub postgres: &'static str,
+}
+
+/// The steps to a schema, in order. A value, so that a version before this one and one after it can be tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migrations {
+    steps: Vec<Step>,
+}
+
+impl Default for Migrations {
+    /// All that this version knows.
+    fn default() -> Self {
+        Self {
+            steps: STEPS.to_vec(),
+        }
+    }
+}
+
+impl Migrations {
+    /// The first of them only: the schema of an earlier version.
+    #[must_use]
+    pub fn up_to(mut self, step: u32) -> Self {
+        self.steps.truncate(step as usize);
+        self
+    }
+
+    /// One more: the schema of a later version.
+    #[must_use]
+    pub fn and(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// The number of the last one.
+    pub fn newest(&self) -> u32 {
+        self.steps.len() as u32
+    }
+
+    /// How the schema that stands in a database compares.
+    pub(crate) fn compare(&self, view: &mut View) -> Result<Schema, OpenError> {
+        Ok(match last_step(view)? {
+            0 => Schema::Empty,
+            UNFINISHED => return Err(OpenError::Unfinished),
+            step if step < self.newest() => Schema::Older { step },
+            step if step == self.newest() => Schema::Current,
+            step => Schema::Newer { step },
+        })
+    }
+
+    /// Does the steps that are missing, all or none.
+    pub(crate) fn migrate(&self, tx: &mut Tx, now: Timestamp) -> Result<(), OpenError> {
+        if !tx.is_sqlite() {
+            // Two nodes that start together migrate one after the other: the number is this program's own.
+            tx.script("SELECT pg_advisory_xact_lock(8102447321770)")?;
+        }
+        let found = match self.compare(tx)? {
+            Schema::Newer { step: found } => {
+                let known = self.newest();
+                return Err(OpenError::Newer { found, known });
+            }
+            Schema::Empty => {
+                let notes = if tx.is_sqlite() {
+                    SQLITE_NOTES
+                } else {
+                    POSTGRES_NOTES
+                };
+                tx.script(notes)?;
+                0
+            }
+            Schema::Older { step } => step,
+            Schema::Current => self.newest(),
+        };
+        self.is_unaltered(tx)?;
+        if tx.is_sqlite() {
+            // SQLite opens a file that may only be read all the same. This changes no row, but needs the right to.
+            tx.execute("UPDATE schema_version SET step = step WHERE step < 0", values![])?;
+        }
+        for (step, at) in self.steps.iter().zip(1_u32..).skip(found as usize) {
+            step.run(tx, at, now).map_err(|cause| OpenError::Step {
+                step: at,
+                name: step.name,
+                cause,
+            })?;
+            failpoint::reach(failpoint::Point::Migrated);
+        }
+        Ok(())
+    }
+
+    fn is_unaltered(&self, view: &mut View) -> Result<(), OpenError> {
+        let done = view.list(
+            "SELECT step, digest FROM schema_version ORDER BY step",
+            values![],
+            |row| Ok((row.get::<u32>(0)?, row.get::<[u8; 32]>(1)?)),
+        )?;
+        for (at, digest) in done {
+            if self
+                .steps
+                .get(at as usize - 1)
+                .is_none_or(|step| step.digest() != digest)
+            {
+                return Err(OpenError::Altered { step: at });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    fn run(&self, tx: &mut Tx, at: u32, now: Timestamp) -> Result<(), Error> {
+        let script = if tx.is_sqlite() {
+            self.sqlite
+        } else {
+            self.postgres
+        };
+        tx.script(script)?;
+        tx.execute(
+            "INSERT INTO schema_version (step, name, digest, applied_at) VALUES ($1, $2, $3, $4)",
+            values![at, self.name, self.digest(), now],
+        )?;
+        Ok(())
+    }
+
+    /// Of both texts, so that a database has the same notes wherever it is copied to.
+    fn digest(&self) -> [u8; 32] {
+        let both = [self.sqlite, "\0", self.postgres].concat();
+        digest(&SHA256, both.as_bytes())
+            .as_ref()
+            .try_into()
+            .expect("a SHA-256 digest has 32 bytes")
+    }
 }
 
 macro_rules! steps {
@@ -86,16 +231,6 @@ pub const NEWEST: u32 = STEPS.len() as u32;
 /// The step that stands in a database while a copy fills it, so that nobody takes a half of it for the whole.
 pub(crate) const UNFINISHED: u32 = 1_000_000;
 
-/// How the schema compares.
-pub(crate) fn schema(view: &mut View) -> Result<Schema, OpenError> {
-    Ok(match last_step(view)? {
-        0 => Schema::Empty,
-        step if step < NEWEST => Schema::Older { step },
-        NEWEST => Schema::Current,
-        step => Schema::Newer { step },
-    })
-}
-
 fn last_step(view: &mut View) -> Result<u32, Error> {
     let catalog = if view.is_sqlite() {
         "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'schema_version'"
@@ -112,73 +247,6 @@ fn last_step(view: &mut View) -> Result<u32, Error> {
         |row| row.get(0),
     )?;
     Ok(last.unwrap_or(0))
-}
-
-/// Does the steps that are missing, all or none.
-pub(crate) fn migrate(tx: &mut Tx, now: Timestamp) -> Result<(), OpenError> {
-    if !tx.is_sqlite() {
-        // Two nodes that start together migrate one after the other: the number is this program's own.
-        tx.script("SELECT pg_advisory_xact_lock(8102447321770)")?;
-    }
-    let found = last_step(tx)?;
-    if found == UNFINISHED {
-        return Err(OpenError::Unfinished);
-    }
-    if found > NEWEST {
-        return Err(OpenError::Newer { found, known: NEWEST });
-    }
-    if found == 0 {
-        let notes = if tx.is_sqlite() {
-            SQLITE_NOTES
-        } else {
-            POSTGRES_NOTES
-        };
-        tx.script(notes)?;
-    }
-    is_unaltered(tx)?;
-    if tx.is_sqlite() {
-        // SQLite opens a file that may only be read all the same. This changes no row, but needs the right to.
-        tx.execute("UPDATE schema_version SET step = step WHERE step < 0", values![])?;
-    }
-    for (step, at) in STEPS.iter().zip(1_u32..).skip(found as usize) {
-        let script = if tx.is_sqlite() {
-            step.sqlite
-        } else {
-            step.postgres
-        };
-        tx.script(script)?;
-        tx.execute(
-            "INSERT INTO schema_version (step, name, digest, applied_at) VALUES ($1, $2, $3, $4)",
-            values![at, step.name, digest_of(step), now],
-        )?;
-    }
-    Ok(())
-}
-
-fn is_unaltered(view: &mut View) -> Result<(), OpenError> {
-    let done = view.list(
-        "SELECT step, digest FROM schema_version ORDER BY step",
-        values![],
-        |row| Ok((row.get::<u32>(0)?, row.get::<[u8; 32]>(1)?)),
-    )?;
-    for (at, digest) in done {
-        if STEPS
-            .get(at as usize - 1)
-            .is_none_or(|step| digest_of(step) != digest)
-        {
-            return Err(OpenError::Altered { step: at });
-        }
-    }
-    Ok(())
-}
-
-/// Of both texts, so that a database has the same notes wherever it is copied to.
-fn digest_of(step: &Step) -> [u8; 32] {
-    let both = [step.sqlite, "\0", step.postgres].concat();
-    digest(&SHA256, both.as_bytes())
-        .as_ref()
-        .try_into()
-        .expect("a SHA-256 digest has 32 bytes")
 }
 
 const SQLITE_NOTES: &str = "CREATE TABLE schema_version (

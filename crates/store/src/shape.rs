@@ -1,14 +1,83 @@
 //! The shape of a database as it stands: its schema's age, its columns. For whoever looks after it, and for tests.
 
 use crate::value::values;
-use crate::{Error, OpenError, Schema, Tx, View, migrations};
+use crate::{Error, Migrations, OpenError, Schema, Tx, View};
+use domain::digest::Sha256Digest;
+use jiff::Timestamp;
+
+/// A step of the schema that was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoneStep {
+    /// Its number, from 1.
+    pub step: u32,
+    /// Its name.
+    pub name: String,
+    /// SHA-256 over its text for both engines.
+    pub digest: Sha256Digest,
+    /// When it was done.
+    pub applied_at: Timestamp,
+}
+
+/// The steps that were done, in order.
+///
+/// # Errors
+/// Of the database.
+pub fn done_steps(view: &mut View) -> Result<Vec<DoneStep>, Error> {
+    view.list(
+        "SELECT step, name, digest, applied_at FROM schema_version ORDER BY step",
+        values![],
+        |row| {
+            Ok(DoneStep {
+                step: row.get(0)?,
+                name: row.get(1)?,
+                digest: row.get(2)?,
+                applied_at: row.get(3)?,
+            })
+        },
+    )
+}
+
+/// The name and version of the engine.
+///
+/// # Errors
+/// Of the database.
+pub fn engine(view: &mut View) -> Result<String, Error> {
+    let (name, sql) = if view.is_sqlite() {
+        ("SQLite", "SELECT sqlite_version()")
+    } else {
+        ("PostgreSQL", "SELECT current_setting('server_version')")
+    };
+    let version = view.find(sql, values![], |row| row.get::<String>(0))?;
+    Ok(format!("{name} {}", version.unwrap_or_default()))
+}
+
+/// How many rows each table has, in the order of names. Goes through every table.
+///
+/// # Errors
+/// Of the database.
+pub fn row_counts(view: &mut View) -> Result<Vec<(String, u64)>, Error> {
+    let tables = if view.is_sqlite() {
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+    } else {
+        "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
+    };
+    let tables = view.list(tables, values![], |row| row.get::<String>(0))?;
+    let mut counts = Vec::with_capacity(tables.len());
+    for table in tables {
+        let rows = view.find(format!("SELECT COUNT(*) FROM {table}"), values![], |row| {
+            row.get(0)
+        })?;
+        counts.push((table, rows.unwrap_or(0)));
+    }
+    Ok(counts)
+}
 
 /// How the schema compares with this program's.
 ///
 /// # Errors
 /// Of the database.
 pub fn schema(view: &mut View) -> Result<Schema, OpenError> {
-    migrations::schema(view)
+    Migrations::default().compare(view)
 }
 
 /// Every column of every table, as `table.column kind`, sorted. Kinds are those of the dialect that both engines share.

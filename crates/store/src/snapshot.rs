@@ -108,7 +108,8 @@ pub fn adopt(
     };
     let owner: Owner = owner;
     if let Some(current) = in_force_of(tx, whole, source)? {
-        if current.digest == new.digest {
+        // Another component or architecture of the same release is another snapshot.
+        if current.digest == new.digest && current.indexes == new.indexes {
             return Ok(Adopted::Already);
         }
         if current.published_at > new.published_at {

@@ -99,36 +99,25 @@ pub async fn reported(db: &Db, scope: Scope, host: u64, number: u64, kind: Docum
 }
 
 #[test]
-fn inventories_in_force_are_those_that_hosts_have_now() {
+fn the_packages_of_inventories_read_back_once_they_are_numbered() {
     on_both(async |db| {
         let scope = a_tenant(&db, 1).await;
-        for number in 1..=2 {
-            a_host(&db, scope, 1, number, "web").await;
-            reported(&db, scope, number, 7, DocumentKind::Inventory).await;
+        a_host(&db, scope, 1, 1, "web").await;
+        for number in 7..=8 {
+            reported(&db, scope, 1, number, DocumentKind::Inventory).await;
         }
-        let to_do = || db.read(move |view| inventory_package::to_do(view, &scope, 10));
-        assert_eq!(to_do().await.expect("read"), [digest(7)]);
+        let wanted: Vec<_> = (0..300).map(digest).collect();
+        let read = || {
+            let wanted = wanted.clone();
+            db.read(move |view| inventory_package::get_many(view, &scope, &wanted))
+        };
+        assert_eq!(read().await.expect("read"), []);
         let set: PackageSet = [3, 900, 70_000].into_iter().map(PackageId).collect();
         let stored = set.clone();
         db.write(move |tx| inventory_package::put(tx, &scope, digest(7), &stored))
             .await
             .expect("write");
-        assert_eq!(to_do().await.expect("read"), []);
-        let in_force = || {
-            db.read(move |view| {
-                let mut all = Vec::new();
-                inventory_package::in_force(view, &scope, |digest, set| {
-                    all.push((digest, set));
-                    Ok(())
-                })?;
-                Ok(all)
-            })
-        };
-        assert_eq!(in_force().await.expect("read"), [(digest(7), set)]);
-        for number in 1..=2 {
-            reported(&db, scope, number, 8, DocumentKind::Inventory).await;
-        }
-        assert_eq!(in_force().await.expect("read"), []);
+        assert_eq!(read().await.expect("read"), [(digest(7), set)]);
     });
 }
 
@@ -174,10 +163,10 @@ pub fn source_id(number: u64) -> SourceId {
 pub fn a_source(number: u64, state: SourceState) -> NewSource {
     NewSource {
         id: source_id(number),
-        kind: SourceKind::Apt,
         identity: format!("{{\"n\":{number}}}"),
         identity_digest: digest(number),
         edit: SourceEdit {
+            kind: SourceKind::Apt,
             state,
             name: format!("source {number}"),
             addresses: "[\"https://deb.example/\"]".into(),
@@ -279,6 +268,29 @@ fn a_snapshot(number: u64, published: i64) -> NewSnapshot {
         published_at: at(published),
         valid_until: None,
     }
+}
+
+#[test]
+fn another_architecture_of_the_same_release_is_another_snapshot() {
+    on_both(async |db| {
+        db.write(|tx| source::create_shared(tx, &WHOLE, &a_source(1, SourceState::Adopted), at(0)))
+            .await
+            .expect("a source");
+        let adopt = |number, indexes: &str, when| {
+            let new = NewSnapshot {
+                digest: digest(1),
+                indexes: indexes.to_owned(),
+                ..a_snapshot(number, 100)
+            };
+            db.write(move |tx| snapshot::adopt(tx, &WHOLE, source_id(1), &new, at(when)))
+        };
+        assert_eq!(adopt(1, "[1]", 1_000).await.expect("write"), Adopted::Now);
+        assert_eq!(adopt(2, "[1]", 2_000).await.expect("write"), Adopted::Already);
+        assert_eq!(adopt(3, "[1,2]", 3_000).await.expect("write"), Adopted::Now);
+        let in_force = db.read(|view| snapshot::in_force(view, &WHOLE)).await;
+        let in_force = in_force.expect("read");
+        assert_eq!((in_force.len(), in_force[0].indexes.as_str()), (1, "[1,2]"));
+    });
 }
 
 #[test]
