@@ -8,4 +8,4 @@ pub mod store;
 
 pub use hash::{Hasher, HashingReader, sha256};
 pub use mapped::Mapped;
-pub use store::{Expected, InsertError, Store, StoreError, Sweep, Swept, Usage};
+pub use store::{Expected, Gone, InsertError, Kind, Store, StoreError, Sweep, Swept, Usage};

@@ -13,7 +13,7 @@ mod sweep;
 pub use insert::{Expected, InsertError};
 pub use lock::Lock;
 pub use partial::Partial;
-pub use sweep::{Sweep, Swept, Usage};
+pub use sweep::{Gone, Kind, Sweep, Swept, Usage};
 
 use crate::disk::{Disk, LocalDisk};
 use crate::mapped::Mapped;

@@ -4,6 +4,7 @@ use super::{Store, StoreError};
 use crate::disk::Disk;
 use crate::hash::Hasher;
 use domain::digest::Sha256Digest;
+use failpoint::{Point, reach};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -98,7 +99,7 @@ pub enum InsertError {
 
 impl Store {
     /// Stores what `reader` gives, if it is what is expected, and gives its digest and size. On any error nothing is
-    /// left behind. A file that is here already is neither read nor written again.
+    /// left behind. A file that is here already, and whole, is not written again.
     pub fn insert(&self, reader: impl Read, expected: Expected) -> Result<(Sha256Digest, u64), InsertError> {
         if let Expected::Exactly { sha256, size_bytes } = expected
             && self.want(&sha256).map_err(InsertError::Disk)?
@@ -141,6 +142,7 @@ impl Store {
             return Ok(());
         }
         self.disk.make_folder(shelf)?;
+        reach(Point::ContentShelved);
         self.disk.sync_folder(&self.folder.join("files"))
     }
 
@@ -210,8 +212,11 @@ impl TempFile {
 
     /// Flushes the file, gives it its name and flushes the folder.
     pub(super) fn give_name(mut self, name: &Path) -> io::Result<()> {
+        reach(Point::ContentWritten);
         self.disk.sync(&self.file, &self.path)?;
+        reach(Point::ContentFlushed);
         self.disk.rename(&self.path, name)?;
+        reach(Point::ContentNamed);
         self.fate = Fate::Stay;
         self.disk
             .sync_folder(name.parent().expect("a file of the store has a folder"))

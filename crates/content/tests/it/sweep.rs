@@ -1,6 +1,6 @@
 //! Room: what a sweep removes, what it leaves, and that freed bytes are free.
 
-use content::{Expected, Store, Sweep, sha256};
+use content::{Expected, Kind, Store, Sweep, sha256};
 use domain::digest::Sha256Digest;
 use std::fs::{File, FileTimes};
 use std::path::Path;
@@ -98,4 +98,41 @@ fn a_sweep_leaves_files_alone_that_are_not_of_the_store() {
     set_age(&foreign, BEFORE - DAY);
     store.sweep(|_| false, BEFORE, Sweep::Remove).expect("sweep");
     assert!(foreign.is_file());
+}
+
+#[test]
+fn a_download_that_goes_on_is_left_and_one_that_was_given_up_goes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&folder.path().join("store")).expect("open");
+    let begin = |bytes: &[u8]| {
+        let partial = store.partial(sha256(bytes), bytes.len() as u64).expect("open");
+        let mut partial = partial.expect("nobody else fetches it");
+        partial.write(&bytes[..bytes.len() / 2]).expect("a half");
+        partial
+    };
+    let path = |bytes: &[u8]| store.folder().join("partial").join(sha256(bytes).to_string());
+    let goes_on = begin(&[1; 20_000]);
+    drop(begin(&[2; 20_000]));
+    drop(begin(&[3; 20_000]));
+    for bytes in [[1; 20_000], [2; 20_000]] {
+        set_age(&path(&bytes), BEFORE - DAY);
+    }
+    let would = store.sweep(|_| true, BEFORE, Sweep::DryRun).expect("look");
+    let did = store.sweep(|_| true, BEFORE, Sweep::Remove).expect("sweep");
+    assert_eq!(would, did);
+    let gone: Vec<_> = did.gone.iter().map(|gone| (gone.kind, gone.digest)).collect();
+    assert_eq!(gone, [(Kind::Download, sha256(&[2; 20_000]))]);
+    assert!(path(&[1; 20_000]).exists() && !path(&[2; 20_000]).exists() && path(&[3; 20_000]).exists());
+    drop(goes_on);
+}
+
+#[test]
+fn an_empty_file_is_told_when_it_goes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&folder.path().join("store")).expect("open");
+    let empty = insert(&store, b"");
+    set_age(&store.path(&empty).expect("it is here"), BEFORE - DAY);
+    let swept = store.sweep(|_| false, BEFORE, Sweep::Remove).expect("sweep");
+    assert_eq!((swept.files, swept.kept), (1, 0));
+    assert!(!store.contains(&empty));
 }

@@ -88,8 +88,9 @@ fn check_size(path: &str, entry: FileEntry, limit_bytes: u64) -> Result<(), Sync
     }
 }
 
-/// The compiled form, if it is here and sound.
+/// The compiled form, if it is here and sound. A sweep leaves it alone as if it were new.
 fn compiled(store: &Store, digest: Sha256Digest) -> Result<Option<Index<Mapped>>, SyncError> {
+    store.claim_derived(COMPILED, &digest)?;
     let mapped = store.map_derived(COMPILED, &digest)?;
     let index = mapped.and_then(|mapped| Index::open(mapped).ok());
     Ok(index.filter(|index| index.packages_digest() == digest))
@@ -105,7 +106,7 @@ fn fetch(
     path: &str,
     listed: FileEntry,
 ) -> Result<bool, SyncError> {
-    if context.store.contains(&listed.sha256) {
+    if context.store.holds(&listed.sha256)? {
         return Ok(true);
     }
     let by_hash = match request.source.stanzas[0].by_hash {

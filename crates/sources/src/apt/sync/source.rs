@@ -7,9 +7,11 @@ use crate::apt::answer::ReadableIndex;
 use crate::apt::fetch::Validators;
 use crate::apt::fetch::address::shown;
 use crate::apt::freshness::{Freshness, freshness};
+use crate::apt::index::COMPILED;
 use crate::apt::snapshot::Snapshot;
 use crate::apt::targets::{Merged, merged_targets, unlisted};
 use content::store::Lock;
+use domain::digest::Sha256Digest;
 use domain::host::channels::Trust;
 use jiff::Timestamp;
 
@@ -92,22 +94,19 @@ fn is_vouched(context: &Context<'_>, request: &SourceRequest<'_>, prior: &Source
         )
 }
 
-/// Whether nothing but a new release file would make a sync necessary: same keys, same choice, all files here.
+/// Whether nothing but a new release file would make a sync necessary: same keys, same choice, all files here. Those stay
+/// here, although nobody may refer to them at this moment: a source that comes back after a long time can be unchanged.
 fn is_usable(context: &Context<'_>, request: &SourceRequest<'_>, prior: &SourceState) -> bool {
     let store = context.store;
+    let is_here = |digest: &Sha256Digest| store.claim(digest).unwrap_or(false);
     prior.keys == request.keyring.digest()
         && prior.wanted == state::wanted(&request.source)
-        && store.contains(&prior.release)
-        && prior
-            .form
-            .signature()
-            .is_none_or(|signature| store.contains(&signature))
+        && is_here(&prior.release)
+        && prior.form.signature().is_none_or(|signature| is_here(&signature))
         && prior.indexes.iter().all(|index| {
-            ReadableIndex::open(store, index.digest).is_ok_and(|readable| readable.is_some())
-                && index
-                    .published
-                    .as_ref()
-                    .is_none_or(|published| store.contains(&published.digest))
+            store.claim_derived(COMPILED, &index.digest).unwrap_or(false)
+                && ReadableIndex::open(store, index.digest).is_ok_and(|readable| readable.is_some())
+                && index.published.as_ref().is_none_or(|published| is_here(&published.digest))
         })
 }
 
