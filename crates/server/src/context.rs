@@ -66,10 +66,12 @@ pub enum Work {
     SweepContent,
     /// Noting what takes room.
     NoteStorage,
+    /// Removing the rows of tenants that were removed.
+    RemoveTenants,
 }
 
 impl Work {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Assess,
         Self::Sync,
         Self::SealAudit,
@@ -77,6 +79,7 @@ impl Work {
         Self::Retain,
         Self::SweepContent,
         Self::NoteStorage,
+        Self::RemoveTenants,
     ];
 }
 

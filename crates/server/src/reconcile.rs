@@ -44,7 +44,7 @@ pub struct Reconciler {
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The server's background work.
-pub const ALL: [Reconciler; 6] = [
+pub const ALL: [Reconciler; 7] = [
     Reconciler {
         name: "sync",
         work: Work::Sync,
@@ -91,6 +91,13 @@ pub const ALL: [Reconciler; 6] = [
         every: A_DAY,
         lease: SignedDuration::from_hours(1),
         run: |context, fence| Box::pin(async move { storage::daily(&context, &fence).await }),
+    },
+    Reconciler {
+        name: "remove-tenants",
+        work: Work::RemoveTenants,
+        every: SignedDuration::from_hours(1),
+        lease: SignedDuration::from_hours(1),
+        run: |context, fence| Box::pin(async move { app::tenant::remove::sweep(&context, &fence).await }),
     },
 ];
 

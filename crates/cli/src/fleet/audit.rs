@@ -3,15 +3,13 @@
 
 use super::args::Audit;
 use super::client::{ApiError, Client};
-use super::{Asker, columns, json, member};
-use crate::text::shown;
-use anyhow::{Context, anyhow, bail, ensure};
+use super::{Asker, columns, json};
+use anyhow::{Context, anyhow, bail};
 use domain::digest::Sha256Digest;
-use domain::id::TenantId;
 use serde_json::{Value, json as value};
 use server::app::audit::checkpoint::{CheckpointView, KeptView, Statement};
-use server::app::audit::verify::{ChainedView, Follower, Head, Owner};
-use std::collections::{BTreeMap, BTreeSet};
+use server::app::audit::examine::{self, Examined, Step, Walked};
+use server::app::audit::verify::{ChainedView, Head, Owner};
 use std::fs;
 use std::io::Read;
 use std::path::Path;

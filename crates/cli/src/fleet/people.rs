@@ -1,9 +1,16 @@
-//! `patchyard tenant`, `site`, `user`, `token` and `audit`: who may do what where, and who did what.
+//! `patchyard tenant`, `site`, `user` and `token`: who may do what where.
 
-use super::args::{Audit, Site, Tenant, Token, User};
+use super::args::{Site, Tenant, Token, User};
 use super::{Asker, columns, member, once};
 use crate::text::shown;
-use serde_json::json;
+use anyhow::Context;
+use serde_json::{Value, json};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// No last line of an export is longer, in bytes.
+const LAST_LINE: u64 = 4096;
 
 /// Tenants.
 ///
@@ -25,7 +32,79 @@ pub fn tenant(asker: &Asker, command: &Tenant) -> anyhow::Result<String> {
                 .post("/api/v1/tenants", &json!({ "name": name }), &once())?;
             asker.say(&tenant, &format!("Made the tenant {}.", shown(name)))
         }
+        Tenant::Suspend { name } => set_state(asker, name, "suspended"),
+        Tenant::Resume { name } => set_state(asker, name, "active"),
+        Tenant::Export { name, output } => {
+            let path = format!("{}/export", tenant_path(asker, name)?);
+            let (mut bytes, mut file) = (0_u64, create_new(output)?);
+            asker.client.download(&path, &mut |piece| {
+                bytes += piece.len() as u64;
+                file.write_all(piece)
+            })?;
+            file.sync_all()
+                .with_context(|| format!("write {}", output.display()))?;
+            drop(file);
+            let end = last_line(output)?;
+            let sentence = format!(
+                "Wrote {} rows, {bytes} bytes, to {}.",
+                end["end"]["rows"],
+                output.display()
+            );
+            asker.say(&end, &sentence)
+        }
+        Tenant::Remove { name, export } => {
+            let exported = last_line(export)?;
+            let body = json!({ "name": name, "exported": exported["end"]["chain_hash"] });
+            let path = format!("{}/remove", tenant_path(asker, name)?);
+            let gone = asker.client.post(&path, &body, &once())?;
+            asker.say(
+                &gone,
+                &format!(
+                    "Removed the tenant {}; its rows go in the background.",
+                    shown(name)
+                ),
+            )
+        }
     }
+}
+
+fn tenant_path(asker: &Asker, name: &str) -> anyhow::Result<String> {
+    let tenant = asker.find("/api/v1/tenants", &[], "tenant", name)?;
+    Ok(format!("/api/v1/tenants/{}", member(&tenant, "id")?))
+}
+
+fn set_state(asker: &Asker, name: &str, state: &str) -> anyhow::Result<String> {
+    let path = tenant_path(asker, name)?;
+    let etag = asker.client.get_tagged(&path)?.etag.unwrap_or_default();
+    let tenant = asker.client.patch(&path, &etag, &json!({ "state": state }))?;
+    asker.say(&tenant, &format!("The tenant {} is {state}.", shown(name)))
+}
+
+fn create_new(path: &Path) -> anyhow::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("make {}", path.display()))
+}
+
+/// The last line of an export: without it the export was cut off.
+fn last_line(path: &Path) -> anyhow::Result<Value> {
+    let failed = || format!("read {}", path.display());
+    let mut file = File::open(path).with_context(failed)?;
+    let length = file.metadata().with_context(failed)?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LAST_LINE)))
+        .with_context(failed)?;
+    let mut text = Vec::new();
+    file.take(LAST_LINE).read_to_end(&mut text).with_context(failed)?;
+    let lines = text
+        .strip_suffix(b"\n")
+        .and_then(|lines| lines.rsplit(|byte| *byte == b'\n').next());
+    let last = lines.and_then(|line| serde_json::from_slice::<Value>(line).ok());
+    last.filter(|line| line["end"]["chain_hash"].is_string())
+        .with_context(|| format!("{} is no whole export of a tenant: take it again", path.display()))
 }
 
 /// Sites.
@@ -72,6 +151,17 @@ pub fn user(asker: &Asker, command: &User) -> anyhow::Result<String> {
                 &format!("Open this once, within 30 minutes:\n  {}", shown(&url)),
             )
         }
+        User::Person { user } => {
+            let user = asker.find("/api/v1/users", &[], "user", user)?;
+            let path = format!("/api/v1/users/{}/person", member(&user, "id")?);
+            super::json(&asker.client.get(&path, &[])?)
+        }
+        User::Erase { user: name } => {
+            let user = asker.find("/api/v1/users", &[], "user", name)?;
+            let path = format!("/api/v1/users/{}/person", member(&user, "id")?);
+            let left = asker.client.post(&path, &json!({ "name": name }), &once())?;
+            asker.say(&left, &format!("Erased {}.", shown(name)))
+        }
     }
 }
 
@@ -96,29 +186,11 @@ pub fn token(asker: &Asker, command: &Token) -> anyhow::Result<String> {
             )
         }
         Token::Revoke { token } => {
-            asker.client.delete(&format!("/api/v1/tokens/{token}"), None)?;
+            let found = asker.find("/api/v1/tokens", &[], "token", token)?;
+            let etag = format!("\"v{}\"", found["version"].as_i64().unwrap_or(0));
+            let path = format!("/api/v1/tokens/{}", member(&found, "id")?);
+            asker.client.delete(&path, Some(&etag))?;
             asker.say(&json!({ "revoked": token }), "Revoked.")
-        }
-    }
-}
-
-/// The audit trail.
-///
-/// # Errors
-/// The server refuses, or the chain does not hold.
-pub fn audit(asker: &Asker, command: &Audit) -> anyhow::Result<String> {
-    let tenant = asker.tenant()?;
-    match command {
-        Audit::List { limit } => {
-            let records = asker
-                .client
-                .list(&format!("{tenant}/audit-records"), &[], *limit)?;
-            asker.show_list(&records, columns::AUDIT, "Nothing was done yet.")
-        }
-        Audit::Verify => {
-            let answer = asker.client.get(&format!("{tenant}/audit/verification"), &[])?;
-            let sentence = shown(member(&answer, "sentence")?).into_owned();
-            asker.say(&answer, &sentence)
         }
     }
 }

@@ -149,6 +149,16 @@ pub async fn refresh(context: &Context, tenant: TenantId, host: HostId) -> Resul
     Ok(())
 }
 
+/// Forgets the hosts of a tenant that was removed. To be called after the commit.
+pub fn forget_tenant(context: &Context, tenant: TenantId) {
+    let agents = &context.agents;
+    let mut entries = agents.entries.write().unwrap_or_else(PoisonError::into_inner);
+    entries.retain(|_, entry| entry.host().tenant() != tenant);
+    drop(entries);
+    agents.hosts().retain(|_, host| host.tenant() != tenant);
+    context.wake_ups.wake_all_hosts();
+}
+
 /// Writes what is only in memory, then forgets it all. The next request of each agent is answered from the database.
 pub async fn wipe(context: &Context) -> Result<(), store::Error> {
     super::flush(context).await?;
