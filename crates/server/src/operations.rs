@@ -2,10 +2,13 @@
 //! room, what is wrong and what to do about it.
 
 pub mod backup;
+pub mod bundle;
 pub mod copy;
 pub mod doctor;
 pub mod logs;
 pub mod metrics;
 pub mod retention;
+mod steady;
 pub mod storage;
 pub mod sweep;
+pub mod upgrade;

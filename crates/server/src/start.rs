@@ -10,13 +10,14 @@ use crate::clock::{Chance, Clock, SystemChance, SystemClock, draw};
 use crate::context::Context;
 use crate::http::{self, listen::Bound};
 use crate::local::{Local, LocalError};
+use crate::operations::upgrade::{self, Opening, UpgradeError};
 use crate::reconcile;
 use crate::settings::{Settings, SettingsError};
 use domain::id::EpochId;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use store::{Db, Whole};
+use store::{Db, Tuning, Whole};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -55,15 +56,9 @@ pub enum StartError {
     /// The setting `database`.
     #[error("understand the setting `database`")]
     DatabaseUrl(#[from] store::NotAUrl),
-    /// The database.
-    #[error("open the database {url}")]
-    Database {
-        /// Where it is, without a password.
-        url: String,
-        /// Why.
-        #[source]
-        cause: store::OpenError,
-    },
+    /// The database, or bringing it up to date.
+    #[error(transparent)]
+    Database(#[from] UpgradeError),
     /// A query at the start.
     #[error("read the database")]
     Query(#[from] store::Error),
@@ -110,10 +105,12 @@ impl Server {
             Some(url) => store::Url::parse(url)?,
             None => data.path().join("patchyard.db").as_path().into(),
         };
-        let db = Db::open(&url, now).await.map_err(|cause| StartError::Database {
-            url: url.to_string(),
-            cause,
-        })?;
+        let opening = Opening {
+            url: &url,
+            data: data.path(),
+            content: &content,
+        };
+        let db = upgrade::open(opening, Tuning::default(), now, &*chance).await?;
         let epoch = first_epoch(&db, &*clock, &*chance).await?;
         let authority = Authority::open(
             &data.path().join("keys"),

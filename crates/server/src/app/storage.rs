@@ -1,6 +1,6 @@
 //! What takes room on the server, and removing what nothing refers to.
 
-use content::{Sweep, Swept};
+use content::{Kind, Sweep, Swept};
 use serde::{Deserialize, Serialize};
 use store::Owner;
 use utoipa::ToSchema;
@@ -13,6 +13,9 @@ use crate::Context;
 use crate::operations::storage::{self, StorageError};
 use crate::operations::sweep::{SweepError, sweep};
 use crate::reconcile::chain;
+
+/// So many things that were swept are named one by one.
+const MOST_NAMED: usize = 10_000;
 
 /// Room on the server's disk.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -50,15 +53,49 @@ pub struct SweepWish {
 }
 
 /// What was swept, or would be.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Swept)]
 pub struct SweptView {
     /// Files.
     pub files: u64,
-    /// Bytes on the disk, with what was derived from the files.
+    /// Bytes on the disk, of all that went.
     pub bytes: u64,
     /// Files that stay.
     pub kept: u64,
+    /// What went, or would; the first 10,000.
+    pub gone: Vec<GoneView>,
+}
+
+/// One thing that was swept, or would be.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = SweptItem)]
+pub struct GoneView {
+    /// `file`, `derived` (made from the file, such as a compiled index) or `download` (unfinished).
+    pub kind: &'static str,
+    /// The SHA-256 that it stood under, in hexadecimal digits.
+    pub digest: String,
+    /// Bytes on the disk.
+    pub bytes: u64,
+}
+
+impl From<Swept> for SweptView {
+    fn from(swept: Swept) -> Self {
+        let gone = swept.gone.iter().take(MOST_NAMED).map(|gone| GoneView {
+            kind: match gone.kind {
+                Kind::File => "file",
+                Kind::Derived => "derived",
+                Kind::Download => "download",
+            },
+            digest: gone.digest.to_string(),
+            bytes: gone.bytes,
+        });
+        Self {
+            files: swept.files,
+            bytes: swept.bytes,
+            kept: swept.kept,
+            gone: gone.collect(),
+        }
+    }
 }
 
 /// What takes room, and how it grows.
@@ -98,14 +135,13 @@ pub async fn collect(ctx: &Context, caller: &Caller, wish: SweepWish, once: Once
         true => Sweep::DryRun,
         false => Sweep::Remove,
     };
-    let Swept { files, bytes, kept } = sweep(ctx, how).await.map_err(unswept)?;
-    let view = SweptView { files, bytes, kept };
+    let view = SweptView::from(sweep(ctx, how).await.map_err(unswept)?);
     let record = Record::of(Verb::Run, Noun::Storage, "content")
         .with("dry_run", wish.dry_run)
-        .with("files", files)
-        .with("bytes", bytes);
+        .with("files", view.files)
+        .with("bytes", view.bytes);
     change::make(ctx, caller, Owner::Shared, once, Keep::Plain, move |_| {
-        Ok(Done::new(view, record.clone()).only_done())
+        Ok(Done::new(view.clone(), record.clone()).only_done())
     })
     .await
 }

@@ -10,13 +10,15 @@ use crate::Context;
 use content::HashingReader;
 use domain::digest::Sha256Digest;
 use domain::id::BackupId;
+use failpoint::{Point, reach};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use store::backup_log::{self, BackupOutcome};
-use store::{Db, Whole, epoch};
+use store::{Db, Tuning, Whole, epoch};
 
 /// The form of backups that this version makes and reads.
 pub const FORMAT: u32 = 1;
@@ -105,6 +107,16 @@ pub struct Backup {
     pub size_bytes: u64,
 }
 
+impl Backup {
+    /// SHA-256 of its manifest, which names every other file.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn digest(&self) -> Result<Sha256Digest, BackupError> {
+        Ok(digest_of(&self.folder.join(MANIFEST))?.0)
+    }
+}
+
 /// Why a backup was not made, or is none.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -188,20 +200,18 @@ pub async fn make(ctx: &Context, folder: &Path, reason: &str, choice: Choice) ->
     ctx.db
         .write(move |tx| backup_log::begin(tx, &Whole::server(), id, &reason, &place, begun))
         .await?;
-    let unfinished = folder.with_extension("partial");
-    let made = write(ctx, &unfinished, folder, choice).await;
-    let (outcome, size, digest) = match &made {
-        Ok(backup) => (
-            BackupOutcome::Complete,
-            backup.size_bytes,
-            Some(digest_of(&folder.join(MANIFEST))?.0),
-        ),
-        Err(_) => {
-            // What cannot be removed stays as NAME.partial and is taken for a backup by nobody.
-            let _ = fs::remove_dir_all(&unfinished);
-            (BackupOutcome::Failed, 0, None)
-        }
+    reach(Point::BackupBegun);
+    let subject = Subject {
+        db: &ctx.db,
+        content: &ctx.content,
+        data: &ctx.settings.data,
     };
+    let made = write(subject, folder, choice, begun).await;
+    let (outcome, size, digest) = match &made {
+        Ok(backup) => (BackupOutcome::Complete, backup.size_bytes, Some(backup.digest()?)),
+        Err(_) => (BackupOutcome::Failed, 0, None),
+    };
+    reach(Point::BackupNamed);
     let ended = ctx.clock.now();
     ctx.db
         .write(move |tx| backup_log::end(tx, &Whole::server(), id, outcome, size, digest, ended))
@@ -209,35 +219,69 @@ pub async fn make(ctx: &Context, folder: &Path, reason: &str, choice: Choice) ->
     made
 }
 
-async fn write(
-    ctx: &Context,
+/// What a backup is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'a> {
+    /// The database, of this or an earlier schema.
+    pub db: &'a Db,
+    /// The content store.
+    pub content: &'a content::Store,
+    /// The data directory, with keys and settings.
+    pub data: &'a Path,
+}
+
+/// Writes a backup into a folder that is not there. What was begun and did not end well is removed.
+pub(super) async fn write(
+    subject: Subject<'_>,
+    folder: &Path,
+    choice: Choice,
+    now: Timestamp,
+) -> Result<Backup, BackupError> {
+    let unfinished = folder.with_extension("partial");
+    let made = fill(subject, &unfinished, folder, choice, now).await;
+    if made.is_err() {
+        // What cannot be removed stays as NAME.partial and is taken for a backup by nobody.
+        let _ = fs::remove_dir_all(&unfinished);
+    }
+    made
+}
+
+async fn fill(
+    subject: Subject<'_>,
     unfinished: &Path,
     folder: &Path,
     choice: Choice,
+    now: Timestamp,
 ) -> Result<Backup, BackupError> {
+    if unfinished.exists() {
+        // Of a server that was killed while it made one.
+        fs::remove_dir_all(unfinished).map_err(failed(unfinished))?;
+    }
     make_folder(unfinished)?;
-    let now = ctx.clock.now();
     let database = unfinished.join(DATABASE);
-    let copy = Db::open(&database.as_path().into(), now).await?;
-    let tables = store::copy::copy(&ctx.db, &copy).await?;
+    let tuning = Tuning {
+        migrations: subject.db.migrations().clone(),
+        ..Tuning::default()
+    };
+    let schema = tuning.migrations.newest();
+    let copy = Db::open_tuned(&database.as_path().into(), tuning, now).await?;
+    let copied = store::copy::copy(subject.db, &copy).await;
     copy.close().await;
-    let epoch = ctx
-        .db
-        .read(|view| epoch::current(view, &Whole::server()))
-        .await?
-        .map_or(0, |epoch| u64::try_from(epoch.number).unwrap_or(0));
+    let tables = copied?;
+    let epoch = subject.db.read(|view| epoch::current(view, &Whole::server()));
+    let epoch = epoch.await?;
     let manifest = Manifest {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        schema: store::NEWEST,
-        epoch,
+        schema,
+        epoch: epoch.map_or(0, |epoch| u64::try_from(epoch.number).unwrap_or(0)),
         made_at: now.to_string(),
         content: choice.content,
         master_key: choice.master_key,
         rows: tables.iter().map(|table| table.rows).sum(),
         files: Vec::new(),
     };
-    let (data, content) = (ctx.settings.data.clone(), ctx.content.clone());
+    let (data, content) = (subject.data.to_owned(), subject.content.clone());
     let (unfinished, folder) = (unfinished.to_owned(), folder.to_owned());
     let finish = move || finish(manifest, &data, &content, &unfinished, &folder);
     tokio::task::spawn_blocking(finish)
@@ -287,8 +331,10 @@ fn finish(
         });
     }
     let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is texts and numbers");
+    reach(Point::BackupListed);
     write_file(&unfinished.join(MANIFEST), &text)?;
     sync_folder(unfinished)?;
+    reach(Point::BackupWhole);
     fs::rename(unfinished, folder).map_err(failed(folder))?;
     sync_folder(folder.parent().unwrap_or(Path::new("/")))?;
     Ok(Backup {
@@ -398,6 +444,7 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), BackupError> {
     let copy = || -> io::Result<()> {
         let mut to = new_file(to)?;
         io::copy(&mut File::open(from)?, &mut to)?;
+        reach(Point::BackupFilled);
         to.sync_all()
     };
     copy().map_err(failed(to))
@@ -407,6 +454,7 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
     let write = || -> io::Result<()> {
         let mut file = new_file(path)?;
         file.write_all(bytes)?;
+        reach(Point::BackupFilled);
         file.sync_all()
     };
     write().map_err(failed(path))

@@ -1,15 +1,17 @@
 //! What is wrong with this server, and what to do about it: each check looks at one thing and says a sentence and, where it
 //! is not well, the next step. Rules are functions of values; gathering the values is below them.
 
+mod content;
+
 use crate::Context;
 use crate::authority::{Alarm, Ending};
-use crate::reconcile::Standing;
+use crate::reconcile::{Standing, chain};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use store::backup_log::{self, Backup, BackupOutcome};
 use store::source::{self, Source, SourceState};
-use store::{Scope, Whole, liveness, tenant};
+use store::{Scope, Whole, liveness, shape, tenant};
 use utoipa::ToSchema;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -73,13 +75,34 @@ fn not_ok(
     }
 }
 
-/// Looks at everything, the worst first.
-///
-/// # Errors
-/// The database does not answer; then nothing else can be said.
-pub async fn examine(ctx: &Context) -> Result<Vec<Check>, store::Error> {
+/// Looks at everything, the worst first. What a database that does not answer would have to say is left out.
+pub async fn examine(ctx: &Context) -> Vec<Check> {
     let now = ctx.clock.now();
-    let (backups, sources, overdue) = ctx
+    let mut checks = vec![
+        database(ctx).await,
+        disk(free_bytes(ctx)),
+        content::check(ctx).await,
+    ];
+    checks.extend(certificates(&ctx.authority.alarms(now), now));
+    checks.extend(work(&ctx.board.all(), now));
+    if let Ok(kept) = kept(ctx, now).await {
+        checks.push(backup(&kept.backups, now));
+        checks.extend(syncs(&kept.sources, now));
+        checks.push(hosts(kept.overdue));
+    }
+    checks.sort_by_key(|check| std::cmp::Reverse(check.state));
+    checks
+}
+
+/// What of the database some checks look at.
+struct Kept {
+    backups: Vec<Backup>,
+    sources: Vec<Source>,
+    overdue: usize,
+}
+
+async fn kept(ctx: &Context, now: Timestamp) -> Result<Kept, store::Error> {
+    ctx
         .db
         .read(move |view| {
             let whole = Whole::server();
@@ -90,18 +113,37 @@ pub async fn examine(ctx: &Context) -> Result<Vec<Check>, store::Error> {
                 let scope = Scope::of_tenant(tenant.id);
                 overdue += liveness::overdue(view, &scope, now - DAY, MOST)?.len();
             }
-            Ok::<_, store::Error>((backups, sources, overdue))
+            Ok(Kept {
+                backups,
+                sources,
+                overdue,
+            })
         })
-        .await?;
-    let mut checks = vec![ok("database", "The database answers.")];
-    checks.push(disk(free_bytes(ctx)));
-    checks.extend(certificates(&ctx.authority.alarms(now), now));
-    checks.push(backup(&backups, now));
-    checks.extend(work(&ctx.board.all(), now));
-    checks.extend(syncs(&sources, now));
-    checks.push(hosts(overdue));
-    checks.sort_by_key(|check| std::cmp::Reverse(check.state));
-    Ok(checks)
+        .await
+}
+
+/// Whether the database answers, takes changes, and is sound.
+async fn database(ctx: &Context) -> Check {
+    let damage = ctx.db.read(shape::damage).await;
+    // A change of nothing finds a file that is gone, locked or read-only.
+    let takes_changes = ctx.db.write(|_tx| Ok::<_, store::Error>(())).await;
+    match (damage, takes_changes) {
+        (Ok(damage), Ok(())) if damage.is_empty() => {
+            ok("database", "The database answers, takes changes, and is sound.")
+        }
+        (Ok(damage), Ok(())) => not_ok(
+            "database",
+            Wellness::Failed,
+            format!("The database is damaged: {}.", damage[0]),
+            "Stop the server, keep the damaged file, and restore the last backup with `patchyard restore`.",
+        ),
+        (Err(error), _) | (_, Err(error)) => not_ok(
+            "database",
+            Wellness::Failed,
+            format!("The database cannot be used: {}.", chain(&error)),
+            error.next_step(),
+        ),
+    }
 }
 
 /// Free bytes where the data directory is; `None` where the system does not say.
@@ -145,14 +187,15 @@ fn certificates(alarms: &[Alarm], now: Timestamp) -> Vec<Check> {
         };
         let next = match alarm.what {
             Ending::Given => {
-                "Renew it and put it where settings.toml says; the server takes it at its next start."
+                "Renew it and put it where settings.toml says; the server takes it within six hours, or at its next start."
             }
             Ending::Listener | Ending::Issuing => {
                 "It renews itself; if it does not within a day, restart the server and read its log."
             }
-            Ending::Root | Ending::Answers => {
-                "Agents learn the next one ahead of time while they check in: keep the server running."
+            Ending::Root => {
+                "Prepare the next one with `patchyard authority prepare`: agents learn it ahead of time while they check in."
             }
+            Ending::Answers => "Put root.sealed back into the folder of keys and restart the server.",
         };
         not_ok("certificates", state, format!("{what} {when}."), next)
     };

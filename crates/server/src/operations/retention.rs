@@ -1,7 +1,9 @@
 //! Forgetting: what is older than the settings want is removed in small pieces, so that check-ins go on beside it. What is in
 //! force never goes, however old it is.
 
+use super::steady;
 use crate::Context;
+use crate::operations::upgrade;
 use crate::reconcile::Outcome;
 use jiff::{SignedDuration, Timestamp};
 use std::future::Future;
@@ -9,7 +11,7 @@ use store::content_grant::GrantReason;
 use store::lease::{self, Fence};
 use store::{
     Error, Scope, Tx, Whole, content_grant, coverage, document, finding, host_change, host_document,
-    snapshot, tenant,
+    session, snapshot, tenant,
 };
 
 /// Rows that one transaction removes.
@@ -22,6 +24,9 @@ const GRACE: SignedDuration = SignedDuration::from_hours(24);
 /// # Errors
 /// Of the database, and when another holds the lease.
 pub async fn run(ctx: &Context, fence: &Fence) -> Outcome {
+    if let Some(since) = steady::stepped(ctx, "retain").await? {
+        return Ok(steady::said(since));
+    }
     let now = ctx.clock.now();
     let kept = &ctx.settings.file.retention;
     let (findings, documents) = (
@@ -46,8 +51,14 @@ pub async fn run(ctx: &Context, fence: &Fence) -> Outcome {
             break;
         }
     }
+    let ended = in_pieces(ctx, fence, || move |tx| session::sweep(tx, &Whole::server(), now)).await?;
+    let data = ctx.settings.data.clone();
+    let backups = tokio::task::spawn_blocking(move || upgrade::forget_old_backups(&data))
+        .await
+        .expect("removing backups does not panic")?;
     Ok(format!(
-        "{snapshots} snapshots, {found} rows of findings, {had} rows of hosts' history forgotten"
+        "{snapshots} snapshots, {found} rows of findings, {had} rows of hosts' history, {ended} log-ins that had ended and \
+         {backups} backups of upgrades forgotten"
     ))
 }
 

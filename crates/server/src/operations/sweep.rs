@@ -1,6 +1,7 @@
 //! Sweeping the content store: what snapshots, sources, documents and the agent's package refer to is marked, the rest goes
 //! after a day. A reference that cannot be read stops the sweep: nothing is removed on a guess.
 
+use super::steady;
 use crate::Context;
 use crate::app::agent_package;
 use crate::catalog::row::{self, AddressesJson, BadRow};
@@ -43,6 +44,9 @@ pub enum SweepError {
 /// # Errors
 /// [`SweepError`].
 pub async fn run(ctx: &Context) -> Outcome {
+    if let Some(since) = steady::stepped(ctx, "sweep").await? {
+        return Ok(steady::said(since));
+    }
     let swept = sweep(ctx, Sweep::Remove).await?;
     Ok(format!(
         "{} files with {} KiB removed",

@@ -12,8 +12,9 @@ use super::input::{Allowed, Limit, Post, Query};
 use super::route::{Needs, Route};
 use crate::app::backup::{self, BackupView, MadeBackup, NewBackup};
 use crate::app::health::{self, Examined};
-use crate::app::permission::{Noun, Verb};
+use crate::app::permission::{Noun, Permission, Verb};
 use crate::app::storage::{self, StorageView, SweepWish, SweptView};
+use crate::app::support::{self, Naming, SupportBundleView};
 
 /// The media type of Prometheus' text format, version 0.0.4.
 const EXPOSITION: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -25,6 +26,16 @@ struct Latest {
     /// Items: 1 to 1,000, 100 unless told.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+}
+
+/// What a bundle may hold.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// Whether names and addresses stay (`shown`, needs `read:host` for the whole server too) or have stand-ins
+    /// (`hidden`, unless told).
+    #[param(inline)]
+    names: Option<Naming>,
 }
 
 /// The routes.
@@ -40,6 +51,11 @@ pub fn routes() -> Vec<Route> {
         Route::get("examine", "/api/v1/doctor", see_health, examine)
             .says("What is wrong with the server and what to do about it, the worst first.")
             .gives::<Examined>("200", "What was looked at."),
+        Route::get("get-support-bundle", "/api/v1/support-bundle", see_health, get_support_bundle)
+            .says("What somebody who helps wants to see of the server, without secrets: files of text, to be looked through.")
+            .lately()
+            .query::<Wanted>()
+            .gives::<SupportBundleView>("200", "The bundle."),
         Route::get("list-backups", BACKUPS, see_storage, list_backups)
             .says("The last backups, the newest first.")
             .query::<Latest>()
@@ -65,7 +81,20 @@ async fn get_metrics(State(api): State<Api>) -> Answer {
 }
 
 async fn examine(State(api): State<Api>) -> Answer {
-    Ok(json(StatusCode::OK, &health::examine(&api.ctx).await?))
+    Ok(json(StatusCode::OK, &health::examine(&api.ctx).await))
+}
+
+async fn get_support_bundle(
+    State(api): State<Api>,
+    allowed: Allowed,
+    Query(wanted): Query<Wanted>,
+) -> Answer {
+    let naming = wanted.names.unwrap_or_default();
+    if naming == Naming::Shown {
+        let see_hosts = Permission::of(Verb::Read, Noun::Host).expect("hosts can be seen");
+        let _whole = allowed.caller.whole(see_hosts)?;
+    }
+    Ok(json(StatusCode::OK, &support::show(&api.ctx, naming).await))
 }
 
 async fn list_backups(

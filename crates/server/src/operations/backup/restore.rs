@@ -7,6 +7,7 @@ use crate::settings::{FILE_NAME, Settings, SettingsError};
 use content::{Expected, InsertError};
 use domain::digest::Sha256Digest;
 use domain::id::EpochId;
+use failpoint::{Point, reach};
 use jiff::Timestamp;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -114,6 +115,7 @@ pub async fn restore(
     let settings = Settings::read(&unfinished)?;
     let id = EpochId::new(crate::start::millis(now), draw(chance));
     let reason = format!("restored from the backup of {}", backup.manifest.made_at);
+    reach(Point::RestoreFilled);
     let begun = match &settings.file.database {
         None => begin(&restored, id, reason, now).await?,
         Some(url) => {
@@ -135,7 +137,10 @@ pub async fn restore(
     if request.data.is_dir() {
         fs::remove_dir(request.data).map_err(failed(request.data))?;
     }
+    reach(Point::RestoreWhole);
     fs::rename(&unfinished, request.data).map_err(failed(request.data))?;
+    reach(Point::RestoreNamed);
+    super::sync_folder(request.data.parent().unwrap_or(Path::new("/")))?;
     Ok(Restored {
         epoch: begun.number,
         made_at: backup.manifest.made_at,
