@@ -1,125 +1,235 @@
-//! What it costs to keep a fleet's findings current: `cargo bench -p server --bench assess -- HOSTS`. One line each: what,
-//! then the median of wall milliseconds.
+//! What a server with 100,000 hosts costs: `cargo bench -p server --bench assess [-- HOSTS]`. First the assessment, in this
+//! process, on rows as agents leave them and sources that are really synced; then the server itself in a process of its own,
+//! asked over HTTPS by every filter of every list. One JSON object a line: what, figure, unit.
 
 #![expect(
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a bench prints, and looks at the clock"
 )]
 
+#[path = "assess/api.rs"]
+mod api;
+#[path = "assess/rows.rs"]
+mod rows;
+#[path = "assess/served.rs"]
+mod served;
 #[path = "assess/world.rs"]
 mod world;
 
-use anyhow::Result;
-use content::Store;
-use domain::assess::fleet::{HostNo, PackageSet, Reading};
-use domain::digest::Sha256Digest;
-use jiff::Timestamp;
-use server::assess::fleet::{Fleet, HostRow};
+use anyhow::{Context as _, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
+use rows::{Common, Tenant};
+use server::reconcile::{ALL, node, run_once};
+use server::start::{Ports, Server};
+use server::{Context, Settings, assess};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Instant;
+use store::source::{SourceEdit, SourceState};
+use store::{Scope, Whole, lease};
 use world::{CODENAMES, Sourced};
 
+/// Updates that the syncs bring.
+const UPDATES: usize = 40;
+/// Hosts that propose what all of them use.
+const FIRST: u32 = 50;
+/// The distribution that they are of.
+const CHANGED: usize = 1;
+/// Inventories that change together.
+const BATCH: u32 = 100;
+
 fn main() -> Result<()> {
-    let hosts: u32 = std::env::args()
+    let words: Vec<String> = std::env::args()
         .skip(1)
-        .find(|word| word != "--bench")
-        .map_or(Ok(10_000), |word| word.parse())?;
-    let now: Timestamp = "2026-03-01T12:00:00Z".parse()?;
-    let folder = tempfile::tempdir()?;
-    let content = Store::open(&folder.path().join("content"))?;
-    let mut sourced = Sourced::new(0x00f1_ee70, now)?;
-    let first = sourced.publish(&content)?;
-    sourced.release(1, 40);
-    let second = sourced.publish(&content)?;
-    let inventories: Vec<(usize, PackageSet)> = (0..hosts).map(|host| sourced.host(host)).collect();
+        .filter(|word| word != "--bench")
+        .collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match words.as_slice() {
+        [serve, folder] if serve == "serve" => runtime.block_on(served::serve(Path::new(folder))),
+        [] => runtime.block_on(measure(100_000)),
+        [hosts, ..] => runtime.block_on(measure(hosts.parse()?)),
+    }
+}
 
-    let mut fleet = Fleet::default();
-    let began = Instant::now();
-    for (number, key) in &sourced.keys {
-        fleet.packages_mut().assign(*number, key.key())?;
-    }
-    println!("interning {} packages: {:.1} ms", sourced.keys.len(), ms(began));
-    fleet.set_in_force(sourced.in_force(&first), &content, now);
-    for place in 0..CODENAMES.len() {
-        fleet.learn_config(config_digest(place), sourced.config(place), Reading::Whole);
-    }
-    let began = Instant::now();
-    for (host, (place, packages)) in inventories.iter().enumerate() {
-        tell(
-            &mut fleet,
-            host as u32,
-            *place,
-            packages.clone(),
-            0,
-            &content,
-            now,
-        );
-    }
-    println!("{hosts} hosts judged: {:.1} ms", ms(began));
+fn say(name: &str, value: f64, unit: &str) {
     println!(
-        "  {} updates missed, {} hosts unknown, {} findings",
-        fleet.ledger().updates().count(),
-        fleet.ledger().unknown().len(),
-        fleet
-            .ledger()
-            .updates()
-            .map(|(_, hosts)| hosts.len())
-            .sum::<u64>(),
+        "{}",
+        serde_json::json!({ "name": name, "value": value, "unit": unit })
     );
-    fleet.take_changes();
-
-    let began = Instant::now();
-    let batch = 100;
-    for host in 0..batch {
-        // Another host of the same distribution has what this one has now.
-        let (place, _) = inventories[host as usize];
-        let other = (batch..hosts)
-            .find(|other| inventories[*other as usize].0 == place)
-            .unwrap_or(host);
-        let packages = inventories[other as usize].1.clone();
-        tell(&mut fleet, host, place, packages, 1, &content, now);
-    }
-    let changed = fleet.take_changes();
-    println!(
-        "{batch} changed inventories: {:.3} ms each; {} bitmaps changed",
-        ms(began) / f64::from(batch),
-        changed.missing.len()
-    );
-
-    let began = Instant::now();
-    let judged = fleet.set_in_force(sourced.in_force(&second), &content, now);
-    let changed = fleet.take_changes();
-    println!(
-        "a sync with 40 new updates: {:.1} ms; {judged} judged, {} bitmaps changed",
-        ms(began),
-        changed.missing.len()
-    );
-    Ok(())
 }
 
 fn ms(began: Instant) -> f64 {
     began.elapsed().as_secs_f64() * 1e3
 }
 
-fn config_digest(place: usize) -> Sha256Digest {
-    Sha256Digest([place as u8; 32])
+/// The settings of a server that listens on a free port of loopback.
+pub fn settings(folder: &Path) -> Settings {
+    let mut settings = Settings::defaults_in(folder);
+    settings.file.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    settings
 }
 
-fn tell(
-    fleet: &mut Fleet,
-    host: u32,
-    place: usize,
-    packages: PackageSet,
-    round: u8,
-    content: &Store,
-    now: Timestamp,
-) {
-    let inventory = content::sha256(format!("{host} {round}").as_bytes());
-    let row = HostRow {
-        inventory: Some(inventory),
-        channel_config: Some(config_digest(place)),
+async fn measure(hosts: u32) -> Result<()> {
+    let folder = tempfile::Builder::new()
+        .prefix("bench-")
+        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let (data, archive) = (folder.path().join("data"), folder.path().join("served"));
+    std::fs::create_dir_all(&archive)?;
+    let (large, small) = (
+        Tenant { number: 1, hosts },
+        Tenant {
+            number: 2,
+            hosts: hosts.div_ceil(10),
+        },
+    );
+    let mut sourced = Sourced::new(0x00f1_ee70)?;
+    let mut published = Timestamp::now() - SignedDuration::from_hours(6);
+    sourced.publish(&archive, published)?;
+    let server = testkit::server::Server::start(&archive)?;
+    let context = Server::open(settings(&data), Ports::default()).await?;
+    let now = context.clock.now();
+    let common = Common::new(&sourced, &server.uri());
+    let began = Instant::now();
+    let numbers = rows::packages(&context, &sourced, hosts).await?;
+    let world = (&sourced, &numbers, &common);
+    for tenant in [large, small] {
+        rows::tenant(&context, tenant, now).await?;
+        rows::hosts(&context, world, tenant, (0, FIRST), now).await?;
+    }
+    adopt(&context, &[large, small]).await?;
+    for tenant in [large, small] {
+        rows::hosts(&context, world, tenant, (FIRST, tenant.hosts), now).await?;
+    }
+    eprintln!(
+        "{} packages and {} hosts stored in {:.0} ms",
+        numbers.len(),
+        large.hosts + small.hosts,
+        ms(began)
+    );
+
+    let fence = fence(&context).await?;
+    for (tenant, what) in [
+        (small, "assessed from stored rows"),
+        (large, "assessed from stored rows, all"),
+    ] {
+        context.fleets.wipe();
+        let began = Instant::now();
+        let done = assess::run_tenant(&context, &fence, tenant.scope())
+            .await
+            .map_err(anyhow::Error::from_boxed)?;
+        say(&format!("{} hosts {what}", tenant.hosts), ms(began), "ms");
+        eprintln!("  {done:?}");
+    }
+    for round in 0..3 {
+        rows::changed(&context, &sourced, large, BATCH + round, context.clock.now()).await?;
+        let began = Instant::now();
+        let done = assess::run_tenant(&context, &fence, large.scope())
+            .await
+            .map_err(anyhow::Error::from_boxed)?;
+        ensure!(
+            done.hosts > 0 || round > 0,
+            "the changed hosts were not assessed: {done:?}"
+        );
+        say(
+            "one changed inventory, stored",
+            ms(began) / f64::from(BATCH + round),
+            "ms",
+        );
+        eprintln!("  {done:?}");
+    }
+    for _ in 0..3 {
+        published += SignedDuration::from_mins(10);
+        sourced.release(CHANGED, UPDATES);
+        sourced.publish(&archive, published)?;
+        sync(&context).await?;
+        let began = Instant::now();
+        let done = assess::run_tenant(&context, &fence, large.scope())
+            .await
+            .map_err(anyhow::Error::from_boxed)?;
+        ensure!(done.bitmaps > UPDATES, "the sync brought nothing: {done:?}");
+        say("a sync with 40 new updates, stored", ms(began), "ms");
+        eprintln!("  {done:?}");
+    }
+    let began = Instant::now();
+    let done = assess::run_tenant(&context, &fence, large.scope())
+        .await
+        .map_err(anyhow::Error::from_boxed)?;
+    say("a run of the assessor with nothing new", ms(began), "ms");
+    ensure!(done.bitmaps == 0, "nothing is new: {done:?}");
+    let root = context.authority.root_certificate().clone();
+    context.db.close().await;
+    drop(context);
+
+    let publish = || -> Result<()> {
+        sourced.release(CHANGED, UPDATES);
+        sourced.publish(&archive, published + SignedDuration::from_mins(10))
     };
-    let kept = fleet.learn_set(inventory, packages);
-    fleet.tell(HostNo(host), row, content, now);
-    drop(kept);
+    served::measure(&data, root, large, small, publish).await
+}
+
+/// The lease of the assessor.
+async fn fence(context: &Context) -> Result<lease::Fence> {
+    let (now, node) = (context.clock.now(), node(context));
+    let until = now + SignedDuration::from_hours(1);
+    let taken = context
+        .db
+        .write(move |tx| lease::take(tx, &Whole::server(), "assess", node, now, until));
+    taken.await?.context("nobody else assesses")
+}
+
+async fn run(context: &Context, name: &str) -> Result<()> {
+    let work = ALL
+        .iter()
+        .find(|work| work.name == name)
+        .context("no such work")?;
+    ensure!(run_once(context, work, node(context)).await, "{name} did not run");
+    let standing = &context.board.all()[name];
+    ensure!(standing.failures == 0, "{name}: {standing:?}");
+    Ok(())
+}
+
+/// Has the hosts' sources proposed by a few of them, adopts them, and syncs them.
+async fn adopt(context: &Context, tenants: &[Tenant]) -> Result<()> {
+    let fence = fence(context).await?;
+    for tenant in tenants {
+        assess::run_tenant(context, &fence, tenant.scope())
+            .await
+            .map_err(anyhow::Error::from_boxed)?;
+        due(context, tenant.scope(), SourceState::Proposed, "").await?;
+    }
+    run(context, "sync").await
+}
+
+async fn sync(context: &Context) -> Result<()> {
+    due(
+        context,
+        Tenant { number: 1, hosts: 0 }.scope(),
+        SourceState::Adopted,
+    )
+    .await?;
+    run(context, "sync").await
+}
+
+/// Makes the tenant's sources in this state and of this name adopted and due.
+async fn due(context: &Context, scope: Scope, state: SourceState, name: &'static str) -> Result<()> {
+    let edited = context.db.write(move |tx| {
+        let all = store::source::all(tx, &scope, Some(state))?;
+        for source in all.into_iter().filter(|source| source.identity.contains(name)) {
+            let edit = SourceEdit {
+                state: SourceState::Adopted,
+                name: source.name,
+                addresses: source.addresses,
+                components: source.components,
+                architectures: source.architectures,
+                schedule: source.schedule,
+                credentials_sealed: None,
+                next_sync_at: Some(Timestamp::UNIX_EPOCH),
+            };
+            store::source::edit(tx, &scope, source.id, source.version, &edit)?;
+        }
+        Ok(())
+    });
+    Ok(edited.await?)
 }

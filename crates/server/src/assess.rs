@@ -72,8 +72,8 @@ pub async fn run_tenant(
     fence: &Fence,
     scope: Scope,
 ) -> Result<Done, Box<dyn std::error::Error + Send + Sync>> {
-    let mut kept = context.fleets.of(scope.tenant()).await;
-    load::catch_up(context, scope, &mut kept).await?;
+    let kept = context.fleets.of(scope.tenant()).await;
+    let mut kept = load::catch_up(context, scope, kept).await?;
     let (bitmaps, hosts) = write::write(context, fence, scope, &mut kept).await?;
     context.metrics.add(Metric::HostsAssessed, hosts as u64);
     let proposed = match kept.new_wishes() {

@@ -6,6 +6,7 @@ use crate::lease::Fence;
 use crate::value::{Row, values};
 use crate::{Error, Scope, Tx, View};
 use domain::id::HostId;
+use std::collections::HashMap;
 
 /// What is not known of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,46 +42,62 @@ pub fn write(
     generation: &Generation,
     hosts: &[Coverage],
 ) -> Result<(), Error> {
-    for found in hosts {
-        if of_host(tx, scope, found.host, generation.number)?.as_ref() == Some(found) {
-            continue;
-        }
-        tx.execute(
-            "UPDATE coverage SET until_generation = $3
-             WHERE tenant_id = $1 AND host_id = $2 AND until_generation = $4 AND generation < $3
-               AND EXISTS (SELECT 1 FROM leases WHERE name = $5 AND fencing = $6)",
-            values![
-                scope,
-                found.host,
-                generation.number,
-                OPEN,
-                fence.name(),
-                fence.token()
-            ],
-        )?;
-        let written = tx.execute(
-            "INSERT INTO coverage (tenant_id, host_id, generation, until_generation, standing, holes)
-             SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM leases WHERE name = $7 AND fencing = $8)
-             ON CONFLICT (tenant_id, host_id, generation) DO UPDATE SET
-                 standing = excluded.standing, holes = excluded.holes",
-            values![
-                scope,
-                found.host,
-                generation.number,
-                OPEN,
-                found.standing,
-                &found.holes,
-                fence.name(),
-                fence.token()
-            ],
-        )?;
-        if written == 0 {
-            return Err(Error::Fenced {
-                lease: fence.name().to_owned().into(),
-            });
-        }
+    let mut changed = Vec::new();
+    for hosts in hosts.chunks(HOSTS_AT_A_TIME) {
+        let present = present(tx, scope, hosts, generation)?;
+        let is_other = |found: &&Coverage| present.get(&found.host) != Some(*found);
+        changed.extend(hosts.iter().filter(is_other));
     }
-    Ok(())
+    tx.execute_fenced(
+        fence,
+        [
+            "UPDATE coverage SET until_generation = $2",
+            "tenant_id = $1 AND host_id = v.column1 AND until_generation = $3 AND generation < $2",
+            "",
+        ],
+        &values![scope, generation.number, OPEN],
+        changed.iter().map(|found| values![found.host]),
+    )?;
+    let written = tx.execute_fenced(
+        fence,
+        [
+            "INSERT INTO coverage (tenant_id, generation, until_generation, host_id, standing, holes)
+             SELECT $1, $2, $3, v.column1, v.column2, v.column3",
+            "$2 > 0",
+            "ON CONFLICT (tenant_id, host_id, generation) DO UPDATE SET
+                 standing = excluded.standing, holes = excluded.holes",
+        ],
+        &values![scope, generation.number, OPEN],
+        changed
+            .iter()
+            .map(|found| values![found.host, found.standing, &found.holes]),
+    )?;
+    match written == changed.len() as u64 {
+        true => Ok(()),
+        false => Err(Error::Fenced {
+            lease: fence.name().to_owned().into(),
+        }),
+    }
+}
+
+/// Hosts that are asked for in one statement.
+const HOSTS_AT_A_TIME: usize = 256;
+
+fn present(
+    view: &mut View,
+    scope: &Scope,
+    hosts: &[Coverage],
+    generation: &Generation,
+) -> Result<HashMap<HostId, Coverage>, Error> {
+    let sql = format!(
+        "SELECT host_id, standing, holes FROM coverage
+         WHERE tenant_id = $1 AND generation <= $2 AND until_generation > $2 AND host_id IN ({})",
+        crate::db::placeholders(3, hosts.len())
+    );
+    let mut values = values![scope, generation.number];
+    values.extend(hosts.iter().map(|found| found.host.into()));
+    let found = view.list(sql, values, read)?;
+    Ok(found.into_iter().map(|found| (found.host, found)).collect())
 }
 
 /// What was not known of a host in a generation; none where it was never assessed by then.

@@ -83,69 +83,68 @@ pub fn write(
     generation: &Generation,
     chunks: &[FindingChunk],
 ) -> Result<(), Error> {
-    for found in chunks {
-        let chunk = found.chunk.0;
+    let last: BTreeMap<(UpdateKey, ChunkNo), &RoaringBitmap> = chunks
+        .iter()
+        .map(|found| ((found.update, found.chunk), &found.hosts))
+        .collect();
+    let places = |(update, chunk): &(UpdateKey, ChunkNo)| values![*update, chunk.0];
+    tx.execute_fenced(
+        fence,
+        [
+            "UPDATE finding_chunks SET until_generation = $2",
+            "tenant_id = $1 AND update_id = v.column1 AND chunk = v.column2 AND until_generation = $3 AND generation < $2",
+            "",
+        ],
+        &values![scope, generation.number, OPEN],
+        last.keys().map(places),
+    )?;
+    let (gone, there): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, hosts)| hosts.is_empty());
+    for ((update, chunk), _) in gone {
+        // It may have been written to this very generation before.
         tx.execute(
-            "UPDATE finding_chunks SET until_generation = $4
-             WHERE tenant_id = $1 AND update_id = $2 AND chunk = $3 AND until_generation = $5 AND generation < $4
-               AND EXISTS (SELECT 1 FROM leases WHERE name = $6 AND fencing = $7)",
+            "DELETE FROM finding_chunks
+             WHERE tenant_id = $1 AND update_id = $2 AND chunk = $3 AND generation = $4
+               AND EXISTS (SELECT 1 FROM leases WHERE name = $5 AND fencing = $6)",
             values![
                 scope,
-                found.update,
-                chunk,
+                update,
+                chunk.0,
                 generation.number,
-                OPEN,
                 fence.name(),
                 fence.token()
             ],
         )?;
-        if found.hosts.is_empty() {
-            // It may have been written to this very generation before.
-            tx.execute(
-                "DELETE FROM finding_chunks
-                 WHERE tenant_id = $1 AND update_id = $2 AND chunk = $3 AND generation = $4
-                   AND EXISTS (SELECT 1 FROM leases WHERE name = $5 AND fencing = $6)",
-                values![
-                    scope,
-                    found.update,
-                    chunk,
-                    generation.number,
-                    fence.name(),
-                    fence.token()
-                ],
-            )?;
-            continue;
-        }
-        let mut bytes = Vec::with_capacity(found.hosts.serialized_size());
-        found
-            .hosts
-            .serialize_into(&mut bytes)
-            .map_err(|_| Error::Decode { what: "bitmap" })?;
-        let written = tx.execute(
-            "INSERT INTO finding_chunks (tenant_id, update_id, chunk, generation, until_generation, hosts, bitmap)
-             SELECT $1, $2, $3, $4, $5, $6, $7
-             WHERE EXISTS (SELECT 1 FROM leases WHERE name = $8 AND fencing = $9)
-             ON CONFLICT (tenant_id, update_id, chunk, generation) DO UPDATE SET
-                 hosts = excluded.hosts, bitmap = excluded.bitmap",
-            values![
-                scope,
-                found.update,
-                chunk,
-                generation.number,
-                OPEN,
-                found.hosts.len(),
-                bytes,
-                fence.name(),
-                fence.token()
-            ],
-        )?;
-        if written == 0 {
-            return Err(Error::Fenced {
-                lease: fence.name().to_owned().into(),
-            });
-        }
     }
-    Ok(())
+    let rows = there
+        .iter()
+        .map(|((update, chunk), hosts)| Ok(values![*update, chunk.0, hosts.len(), bytes_of(hosts)?]));
+    let rows = rows.collect::<Result<Vec<_>, Error>>()?;
+    let written = tx.execute_fenced(
+        fence,
+        [
+            "INSERT INTO finding_chunks (tenant_id, generation, until_generation, update_id, chunk, hosts, bitmap)
+             SELECT $1, $2, $3, v.column1, v.column2, v.column3, v.column4",
+            "$2 > 0",
+            "ON CONFLICT (tenant_id, update_id, chunk, generation) DO UPDATE SET
+                 hosts = excluded.hosts, bitmap = excluded.bitmap",
+        ],
+        &values![scope, generation.number, OPEN],
+        rows,
+    )?;
+    match written == there.len() as u64 {
+        true => Ok(()),
+        false => Err(Error::Fenced {
+            lease: fence.name().to_owned().into(),
+        }),
+    }
+}
+
+fn bytes_of(hosts: &RoaringBitmap) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::with_capacity(hosts.serialized_size());
+    hosts
+        .serialize_into(&mut bytes)
+        .map_err(|_| Error::Decode { what: "bitmap" })?;
+    Ok(bytes)
 }
 
 /// The generation that was known at this moment, or the last one.

@@ -1,9 +1,11 @@
 //! Hosts: who they are, what they said last, how they stand. What people decide about a host is compare-and-set by its
 //! version; what its agent or the assessor observes leaves the version alone.
 
+mod counts;
 mod list;
 mod observed;
 
+pub use counts::{CountsBlock, set_counts};
 pub use list::{HostFilter, HostNames, count, page, tags};
 pub use observed::{
     FleetHost, HostStanding, Observed, Standing, fleet, fleet_of, note_observed, set_standings,
@@ -88,8 +90,9 @@ pub struct Host {
 }
 
 const COLUMNS: &str = "id, host_no, name, site_id, state, mode, agent_version, machine, inventory, channel_config, \
-                       facts, standing, missing, missing_security, moved_from, copy_of, enrolled_at, retired_at, version";
+                       facts, standing, moved_from, copy_of, enrolled_at, retired_at, version";
 
+/// A host's row. How many updates it misses is not in it.
 fn read(row: &Row) -> Result<Host, Error> {
     let mut columns = row.columns();
     Ok(Host {
@@ -105,14 +108,20 @@ fn read(row: &Row) -> Result<Host, Error> {
         channel_config: columns.next()?,
         facts: columns.next()?,
         standing: columns.next()?,
-        missing: columns.next()?,
-        missing_security: columns.next()?,
+        missing: 0,
+        missing_security: 0,
         moved_from: columns.next()?,
         copy_of: columns.next()?,
         enrolled_at: columns.next()?,
         retired_at: columns.next()?,
         version: columns.next()?,
     })
+}
+
+fn counted(view: &mut View, scope: &Scope, host: Option<Host>) -> Result<Option<Host>, Error> {
+    let mut hosts: Vec<Host> = host.into_iter().collect();
+    counts::fill(view, scope, &mut hosts)?;
+    Ok(hosts.pop())
 }
 
 /// A host as it enrols.
@@ -151,8 +160,8 @@ pub fn create(tx: &mut Tx, scope: &Scope, host: &NewHost, now: Timestamp) -> Res
     let created = tx.find(
         format!(
             "INSERT INTO hosts (tenant_id, id, host_no, name, site_id, state, mode, agent_version, machine, standing,
-                 missing, missing_security, moved_from, copy_of, enrolled_at, version)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, $11, $12, $13, 1) RETURNING {COLUMNS}"
+                 moved_from, copy_of, enrolled_at, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1) RETURNING {COLUMNS}"
         ),
         values![
             scope,
@@ -182,11 +191,12 @@ pub fn create(tx: &mut Tx, scope: &Scope, host: &NewHost, now: Timestamp) -> Res
 /// # Errors
 /// Of the database.
 pub fn get(view: &mut View, scope: &Scope, id: HostId) -> Result<Option<Host>, Error> {
-    view.find(
+    let found = view.find(
         format!("SELECT {COLUMNS} FROM hosts WHERE tenant_id = $1 AND id = $2"),
         values![scope, id],
         read,
-    )
+    )?;
+    counted(view, scope, found)
 }
 
 /// The host with this number.
@@ -194,11 +204,12 @@ pub fn get(view: &mut View, scope: &Scope, id: HostId) -> Result<Option<Host>, E
 /// # Errors
 /// Of the database.
 pub fn by_no(view: &mut View, scope: &Scope, host_no: HostNo) -> Result<Option<Host>, Error> {
-    view.find(
+    let found = view.find(
         format!("SELECT {COLUMNS} FROM hosts WHERE tenant_id = $1 AND host_no = $2"),
         values![scope, host_no.0],
         read,
-    )
+    )?;
+    counted(view, scope, found)
 }
 
 /// The hosts, retired ones too, that were the same machine, the last enrolled first.
@@ -206,13 +217,15 @@ pub fn by_no(view: &mut View, scope: &Scope, host_no: HostNo) -> Result<Option<H
 /// # Errors
 /// Of the database.
 pub fn by_machine(view: &mut View, scope: &Scope, machine: Sha256Digest) -> Result<Vec<Host>, Error> {
-    view.list(
+    let mut found = view.list(
         format!(
             "SELECT {COLUMNS} FROM hosts WHERE tenant_id = $1 AND machine = $2 ORDER BY enrolled_at DESC, id DESC LIMIT 100"
         ),
         values![scope, machine],
         read,
-    )
+    )?;
+    counts::fill(view, scope, &mut found)?;
+    Ok(found)
 }
 
 /// What of a host a person can change.
@@ -246,6 +259,7 @@ pub fn edit(
     if changed.is_some() {
         rename_tags(tx, scope, id, &edit.name)?;
     }
+    let changed = counted(tx, scope, changed)?;
     Change::of(changed, || get(tx, scope, id))
 }
 
@@ -270,6 +284,7 @@ pub fn set_state(
         values![scope, id, version, state, retired_at],
         read,
     )?;
+    let changed = counted(tx, scope, changed)?;
     Change::of(changed, || get(tx, scope, id))
 }
 
@@ -303,6 +318,7 @@ pub fn set_tags(
             tags.iter().map(|tag| values![scope, tag, &host.name, id]),
         )?;
     }
+    let changed = counted(tx, scope, changed)?;
     Change::of(changed, || get(tx, scope, id))
 }
 

@@ -4,7 +4,6 @@ use crate::value::values;
 use crate::{Error, Scope, Tx, View};
 use domain::assess::fleet::{PackageId, PackageSet};
 use domain::digest::Sha256Digest;
-use std::ops::ControlFlow;
 
 /// Ascending numbers as differences, seven bits a byte, the last byte of each below 128.
 fn encode(packages: &PackageSet) -> Vec<u8> {
@@ -58,52 +57,33 @@ pub fn put(tx: &mut Tx, scope: &Scope, inventory: Sha256Digest, packages: &Packa
     Ok(())
 }
 
-/// The packages of an inventory.
+/// The packages of these inventories, as far as they were numbered, in no order.
 ///
 /// # Errors
 /// Of the database.
-pub fn get(view: &mut View, scope: &Scope, inventory: Sha256Digest) -> Result<Option<PackageSet>, Error> {
-    view.find(
-        "SELECT packages FROM inventory_packages WHERE tenant_id = $1 AND digest = $2",
-        values![scope, inventory],
-        |row| read(&row.get::<Vec<u8>>(0)?),
-    )
-}
-
-/// Hands over the packages of every inventory that some host of the tenant has now.
-///
-/// # Errors
-/// Of the database, or what `take` fails with.
-pub fn in_force(
+pub fn get_many(
     view: &mut View,
     scope: &Scope,
-    mut take: impl FnMut(Sha256Digest, PackageSet) -> Result<(), Error>,
-) -> Result<(), Error> {
-    view.each(
-        "SELECT i.digest, i.packages FROM inventory_packages i
-         WHERE i.tenant_id = $1 AND EXISTS (
-             SELECT 1 FROM hosts h WHERE h.tenant_id = i.tenant_id AND h.inventory = i.digest)",
-        values![scope],
-        |row| {
-            take(row.get(0)?, read(&row.get::<Vec<u8>>(1)?)?)?;
-            Ok(ControlFlow::Continue(()))
-        },
-    )
-}
-
-/// Inventories that some host has now and whose packages were not numbered yet.
-///
-/// # Errors
-/// Of the database.
-pub fn to_do(view: &mut View, scope: &Scope, limit: u32) -> Result<Vec<Sha256Digest>, Error> {
-    view.list(
-        "SELECT DISTINCT h.inventory FROM hosts h
-         WHERE h.tenant_id = $1 AND h.inventory IS NOT NULL AND NOT EXISTS (
-             SELECT 1 FROM inventory_packages i WHERE i.tenant_id = h.tenant_id AND i.digest = h.inventory)
-         LIMIT $2",
-        values![scope, limit],
-        |row| row.get(0),
-    )
+    inventories: &[Sha256Digest],
+) -> Result<Vec<(Sha256Digest, PackageSet)>, Error> {
+    let mut found = Vec::with_capacity(inventories.len());
+    for digests in inventories.chunks(256) {
+        // Joined so that SQLite goes through these first and looks each up by its whole key.
+        let rows: Vec<String> = (2..digests.len() + 2)
+            .map(|place| format!("(${place})"))
+            .collect();
+        let sql = format!(
+            "SELECT i.digest, i.packages FROM (VALUES {}) AS n CROSS JOIN inventory_packages i
+             WHERE i.tenant_id = $1 AND i.digest = n.column1",
+            rows.join(", ")
+        );
+        let mut values = values![scope];
+        values.extend(digests.iter().map(|digest| (*digest).into()));
+        found.extend(view.list(sql, values, |row| {
+            Ok((row.get(0)?, read(&row.get::<Vec<u8>>(1)?)?))
+        })?);
+    }
+    Ok(found)
 }
 
 /// Forgets the packages of inventories whose documents are about to go: those that no host has or had. How many.

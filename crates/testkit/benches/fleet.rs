@@ -118,7 +118,7 @@ fn assert_as_each_host_alone(world: &World, hosts: u32, found: &[ChunkFindings])
         for package in packages.iter() {
             match world.verdict(channels, package) {
                 PackageVerdict::Settled => {}
-                PackageVerdict::Missing(update) => alone.push(update.0),
+                PackageVerdict::Missing(update, _) => alone.push(update.0),
                 PackageVerdict::Unknown => unknown = true,
             }
         }

@@ -6,6 +6,7 @@ use domain::assess::fleet::{
     ChannelsNo, Fleet, Full, HostNo, HostState, Interner, PackageId, PackageKey, PackageSet, PackageVerdict,
     UpdateNo,
 };
+use domain::catalog::update::Classification;
 use domain::digest::Sha256Digest;
 use domain::host::inventory::BuildFingerprint;
 use sha2::{Digest, Sha256};
@@ -120,7 +121,10 @@ impl World {
         match newer {
             _ if place as usize % UNSOURCED == UNSOURCED - 1 => PackageVerdict::Unknown,
             0 => PackageVerdict::Settled,
-            _ => PackageVerdict::Missing(UpdateNo(channels.0 * NAMES as u32 + place / 3)),
+            _ => PackageVerdict::Missing(
+                UpdateNo(channels.0 * NAMES as u32 + place / 3),
+                Classification::Other,
+            ),
         }
     }
 

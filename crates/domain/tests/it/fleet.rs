@@ -4,6 +4,7 @@ use domain::assess::fleet::{
     ChannelsNo, ChunkFindings, Fleet, HostNo, HostState, Interner, PackageId, PackageKey, PackageSet,
     PackageVerdict, UpdateNo, VerdictTable, assess_chunk,
 };
+use domain::catalog::update::Classification;
 use domain::digest::Sha256Digest;
 use domain::host::inventory::BuildFingerprint;
 use proptest::prelude::*;
@@ -15,7 +16,13 @@ fn verdict(channels: ChannelsNo, package: PackageId) -> PackageVerdict {
     let mixed = (package.0 ^ channels.0.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b) >> 16;
     match mixed % 16 {
         0 => PackageVerdict::Unknown,
-        1..=5 => PackageVerdict::Missing(UpdateNo(mixed / 16 % 9 * 100_000)),
+        1..=5 => {
+            let class = match mixed / 1_024 % 3 {
+                0 => Classification::Security,
+                _ => Classification::Other,
+            };
+            PackageVerdict::Missing(UpdateNo(mixed / 16 % 9 * 100_000), class)
+        }
         _ => PackageVerdict::Settled,
     }
 }
@@ -76,7 +83,9 @@ fn one_by_one(case: &Case) -> (BTreeMap<u32, BTreeSet<u32>>, BTreeSet<u32>) {
                 _ if *package >= PACKAGES => drop(unknown.insert(*number)),
                 PackageVerdict::Settled => {}
                 PackageVerdict::Unknown => drop(unknown.insert(*number)),
-                PackageVerdict::Missing(update) => drop(missing.entry(update.0).or_default().insert(*number)),
+                PackageVerdict::Missing(update, _) => {
+                    missing.entry(update.0).or_default().insert(*number);
+                }
             }
         }
     }

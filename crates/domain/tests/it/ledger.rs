@@ -1,9 +1,10 @@
 //! A fleet kept current against the same fleet assessed from the beginning.
 
 use domain::assess::fleet::{
-    Changes, ChannelsNo, ChunkNo, HostNo, Ledger, PackageId, PackageSet, PackageVerdict, Reading, Told,
-    UpdateNo, chunks_of, of_chunk,
+    Changes, ChannelsNo, ChunkNo, Counts, HostNo, Ledger, PackageId, PackageSet, PackageVerdict, Reading,
+    Told, UpdateNo, chunks_of, of_chunk,
 };
+use domain::catalog::update::Classification;
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,8 +33,15 @@ fn verdict(published: &Published, channels: ChannelsNo, package: PackageId) -> P
     let mixed = (package.0 ^ channels.0.wrapping_mul(0x9e37_79b9) ^ salt).wrapping_mul(0x85eb_ca6b) >> 16;
     match mixed % 16 {
         0 => PackageVerdict::Unknown,
-        1..=5 => PackageVerdict::Missing(UpdateNo(mixed / 16 % 9 * 7)),
+        1..=5 => PackageVerdict::Missing(UpdateNo(mixed / 16 % 9 * 7), class(mixed)),
         _ => PackageVerdict::Settled,
+    }
+}
+
+fn class(mixed: u32) -> Classification {
+    match mixed / 1_024 % 3 {
+        0 => Classification::Security,
+        _ => Classification::Other,
     }
 }
 
@@ -76,7 +84,7 @@ impl Plain {
                 match verdict(&self.published, ChannelsNo(*channels), PackageId(*package)) {
                     PackageVerdict::Settled => {}
                     PackageVerdict::Unknown => drop(unknown.insert(*host)),
-                    PackageVerdict::Missing(update) => {
+                    PackageVerdict::Missing(update, _) => {
                         missing.entry(update.0).or_default().insert(*host);
                     }
                 }
@@ -86,15 +94,55 @@ impl Plain {
     }
 }
 
+impl Plain {
+    /// How many updates each host misses, and of how many of them some package is a security update to it.
+    fn counts(&self) -> BTreeMap<u32, Counts> {
+        let counted = self.hosts.iter().map(|(host, told)| {
+            let (mut all, mut security) = (BTreeSet::new(), BTreeSet::new());
+            let told = told.iter().flat_map(|(channels, packages, _)| {
+                packages
+                    .iter()
+                    .map(|package| (ChannelsNo(*channels), PackageId(*package)))
+            });
+            for (channels, package) in told {
+                if let PackageVerdict::Missing(update, class) = verdict(&self.published, channels, package) {
+                    all.insert(update);
+                    if class == Classification::Security {
+                        security.insert(update);
+                    }
+                }
+            }
+            let counts = Counts {
+                missing: all.len() as u32,
+                security: security.len() as u32,
+            };
+            (*host, counts)
+        });
+        counted.collect()
+    }
+}
+
 /// Bitmaps as somebody stores them who writes only what is said to have changed.
 #[derive(Default)]
 struct Stored {
     missing: BTreeMap<(UpdateNo, ChunkNo), RoaringBitmap>,
     unknown: BTreeMap<ChunkNo, RoaringBitmap>,
+    counts: BTreeMap<u32, Counts>,
 }
 
 impl Stored {
-    fn write(&mut self, ledger: &Ledger, Changes { missing, unknown, .. }: Changes) {
+    fn write(
+        &mut self,
+        ledger: &Ledger,
+        Changes {
+            missing,
+            unknown,
+            hosts,
+        }: Changes,
+    ) {
+        for host in hosts {
+            self.counts.insert(host, ledger.counts(HostNo(host)));
+        }
         for (update, chunk) in missing {
             let hosts = ledger.missing(update).map(|hosts| of_chunk(hosts, chunk));
             self.missing.insert((update, chunk), hosts.unwrap_or_default());
@@ -181,6 +229,10 @@ proptest! {
         let changes = ledger.take_changes();
         stored.write(&ledger, changes);
         prop_assert_eq!(stored.found(), plain.found());
+        for (host, counts) in plain.counts() {
+            prop_assert_eq!(ledger.counts(HostNo(host)), counts);
+            prop_assert_eq!(stored.counts[&host], counts);
+        }
         prop_assert_eq!(ledger.take_changes(), Changes::default());
         for (host, told) in &plain.hosts {
             let has = told.as_ref().map(|(_, packages, _)| packages.clone()).unwrap_or_default();

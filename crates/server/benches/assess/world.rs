@@ -1,23 +1,20 @@
-//! A fleet of testkit under real, signed sources: five distributions of 30,000 names, compiled as a sync compiles them.
+//! A fleet of testkit under real, signed sources: five distributions of 30,000 names, published as vendors publish.
 
 use anyhow::{Context, Result};
-use content::{Expected, Store};
-use domain::assess::fleet::{ChannelsNo, PackageId, PackageKey, PackageSet, PackageVerdict};
+use domain::assess::fleet::{ChannelsNo, PackageId, PackageSet, PackageVerdict};
 use domain::catalog::listing::ListingNo;
-use domain::catalog::source::{KnownSource, SourceIdentity};
-use domain::catalog::update::Publisher;
 use domain::digest::Sha256Digest;
 use domain::host::channels::{ChannelConfig, Stanza};
-use domain::host::inventory::BuildFingerprint;
-use domain::id::{SnapshotId, SourceId};
+use domain::host::inventory::{
+    BuildFingerprint, InstalledPackage, PackageState, ReinstallRequired, Selection,
+};
 use jiff::Timestamp;
-use server::assess::channels::{HostChannels, StanzaKeys};
-use server::assess::force::{InForce, SnapshotInForce, SourceInForce};
-use sources::apt::channels::KeyFile;
-use sources::apt::index::{COMPILED, Index, IndexBuilder};
-use sources::apt::snapshot::{Kept, SnapshotIndex};
+use protocol::document::Document as _;
+use protocol::document::channels::{ChannelConfigDocument, ReleaseClaim, StanzaEvidence};
+use sources::apt::index::{Index, IndexBuilder};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 use testkit::fleet::World;
 use testkit::keys::SigningKey;
 
@@ -35,8 +32,6 @@ pub struct Sourced {
     pub keys: Vec<(PackageId, Owned)>,
     key: SigningKey,
     newest: Vec<BTreeMap<String, Newest>>,
-    keyring: Vec<String>,
-    now: Timestamp,
 }
 
 /// A package, owned.
@@ -49,14 +44,29 @@ pub struct Owned {
 }
 
 impl Owned {
-    /// As it is interned.
-    pub fn key(&self) -> PackageKey<'_> {
-        PackageKey {
-            name: &self.name,
-            architecture: &self.architecture,
-            version: &self.version,
-            source: &self.source,
-            source_version: &self.version,
+    /// As it is stored.
+    pub fn stored(&self) -> store::package::Package {
+        store::package::Package {
+            name: self.name.clone(),
+            architecture: self.architecture.clone(),
+            version: self.version.clone(),
+            source: self.source.clone(),
+            source_version: self.version.clone(),
+            fingerprint: self.fingerprint,
+        }
+    }
+
+    /// As a host reports it.
+    pub fn installed(&self) -> InstalledPackage {
+        InstalledPackage {
+            name: self.name.as_str().into(),
+            architecture: self.architecture.as_str().into(),
+            version: self.version.as_str().into(),
+            source: self.source.as_str().into(),
+            source_version: self.version.as_str().into(),
+            selection: Selection::Install,
+            state: PackageState::Installed,
+            reinstall_required: ReinstallRequired::No,
             fingerprint: self.fingerprint,
         }
     }
@@ -71,12 +81,9 @@ struct Newest {
     revision: u32,
 }
 
-/// A snapshot of each distribution.
-pub struct Snapshots(Vec<Kept>);
-
 impl Sourced {
     /// The fleet of that seed.
-    pub fn new(seed: u64, now: Timestamp) -> Result<Self> {
+    pub fn new(seed: u64) -> Result<Self> {
         let world = World::new(seed, PACKAGES)?;
         let key = SigningKey::ed25519("Bench <bench@archive.example>");
         let mut newest: Vec<BTreeMap<String, Newest>> = vec![BTreeMap::new(); CODENAMES.len()];
@@ -108,14 +115,11 @@ impl Sourced {
                 newest[place].insert(stated.name.to_owned(), listed);
             }
         }
-        let keyring = sources::apt::keyring::Keyring::parse(&key.certificate())?.fingerprints();
         let mut sourced = Self {
             world,
             keys,
             key,
             newest,
-            keyring,
-            now,
         };
         sourced.take_fingerprints()?;
         Ok(sourced)
@@ -131,44 +135,55 @@ impl Sourced {
             sources.into_iter().take(updates).collect()
         };
         for newest in self.newest[distribution].values_mut() {
-            if sources.contains(&newest.source) {
-                newest.revision += 1;
-            }
+            newest.revision += u32::from(sources.contains(&newest.source));
         }
     }
 
-    /// Puts everything that is published now into the content store.
-    pub fn publish(&self, content: &Store) -> Result<Snapshots> {
-        let of = |place: usize| self.publish_one(content, place);
-        Ok(Snapshots((0..CODENAMES.len()).map(of).collect::<Result<_>>()?))
+    /// Publishes everything as of that time.
+    pub fn publish(&self, served: &Path, at: Timestamp) -> Result<()> {
+        for place in 0..CODENAMES.len() {
+            let (codename, text) = (CODENAMES[place], self.packages_file(place));
+            let folder = served.join("dists").join(codename);
+            std::fs::create_dir_all(folder.join("main/binary-amd64"))?;
+            std::fs::write(folder.join("main/binary-amd64/Packages"), &text)?;
+            let date = at.strftime("%a, %d %b %Y %H:%M:%S UTC");
+            let release = format!(
+                "Origin: Bench\nLabel: Bench\nSuite: {codename}\nCodename: {codename}\nDate: {date}\n\
+                 Architectures: amd64\nComponents: main\nSHA256:\n {} {} main/binary-amd64/Packages\n",
+                content::sha256(text.as_bytes()),
+                text.len(),
+            );
+            std::fs::write(
+                folder.join("InRelease"),
+                &*self.key.sign_inline(release.as_bytes()),
+            )?;
+        }
+        Ok(())
     }
 
-    fn publish_one(&self, content: &Store, place: usize) -> Result<Kept> {
-        let text = self.packages_file(place);
-        let digest = content::sha256(text.as_bytes());
-        let mut builder = IndexBuilder::new();
-        builder.push(text.as_bytes())?;
-        content.insert_derived(COMPILED, &digest, &builder.finish(digest)?.bytes)?;
+    /// The key that signs all of it.
+    pub fn certificate(&self) -> Vec<u8> {
+        self.key.certificate()
+    }
+
+    /// The channel config of a host of a distribution, as it travels.
+    pub fn config(&self, place: usize, uri: &str) -> Vec<u8> {
         let codename = CODENAMES[place];
-        let date = self.now.strftime("%a, %d %b %Y %H:%M:%S UTC");
-        let size = text.len();
-        let release = format!(
-            "Origin: Bench\nLabel: Bench\nSuite: {codename}\nCodename: {codename}\nDate: {date}\nArchitectures: amd64\n\
-             Components: main\nSHA256:\n {digest} {size} main/binary-amd64/Packages\n"
-        );
-        let limit = Expected::AtMost { size_bytes: 1 << 20 };
-        let (release_digest, _) = content.insert(&*self.key.sign_inline(release.as_bytes()), limit)?;
-        Ok(Kept {
-            release_digest,
-            signature_digest: None,
-            indexes: vec![SnapshotIndex {
-                component: "main".to_owned(),
-                architecture: "amd64".to_owned(),
-                digest,
-                size_bytes: size as u64,
-                published: None,
-            }],
-        })
+        let config = ChannelConfig {
+            native_architecture: "amd64".to_owned(),
+            stanzas: vec![Stanza::new(uri, codename, &["main"], &["amd64"])],
+            ..ChannelConfig::default()
+        };
+        let evidence = StanzaEvidence {
+            keys: vec![content::sha256(&self.key.certificate())],
+            release: Some(ReleaseClaim {
+                origin: Some("Bench".to_owned()),
+                label: Some("Bench".to_owned()),
+                suite: Some(codename.to_owned()),
+                codename: Some(codename.to_owned()),
+            }),
+        };
+        ChannelConfigDocument::of(&config, &[evidence]).to_bytes()
     }
 
     fn packages_file(&self, place: usize) -> String {
@@ -215,67 +230,9 @@ impl Sourced {
         Ok(())
     }
 
-    /// The sources with these snapshots in force.
-    pub fn in_force(&self, snapshots: &Snapshots) -> InForce {
-        let adopted = |(place, kept): (usize, &Kept)| SourceInForce {
-            known: KnownSource {
-                id: source_id(place),
-                identity: identity(place),
-                keys: self.keyring.iter().cloned().collect(),
-            },
-            publisher: Publisher {
-                origin: "Bench".to_owned(),
-                keys: self.keyring.clone(),
-            },
-            owner: store::Owner::Shared,
-            snapshot: Some(SnapshotInForce {
-                id: SnapshotId(kept.release_digest.0[..16].try_into().expect("16 bytes")),
-                kept: kept.clone(),
-            }),
-            reached_at: Some(self.now),
-        };
-        snapshots.0.iter().enumerate().map(adopted).collect()
-    }
-
-    /// What a host of a distribution is configured to use.
-    pub fn config(&self, place: usize) -> HostChannels {
-        HostChannels {
-            config: ChannelConfig {
-                native_architecture: "amd64".to_owned(),
-                stanzas: vec![Stanza::new(
-                    "http://mirror.example/",
-                    CODENAMES[place],
-                    &["main"],
-                    &["amd64"],
-                )],
-                ..ChannelConfig::default()
-            },
-            stanzas: vec![StanzaKeys {
-                identity: Some(identity(place)),
-                keys: Ok(vec![KeyFile {
-                    path: "bench.gpg".to_owned(),
-                    bytes: self.key.certificate().into(),
-                }]),
-            }],
-        }
-    }
-
     /// A host's distribution and packages; of a hundred hosts 95 have an inventory of their own.
     pub fn host(&self, host: u32) -> (usize, PackageSet) {
         let (channels, packages) = self.world.packages(host, 95);
         (channels.0 as usize, packages)
-    }
-}
-
-fn source_id(place: usize) -> SourceId {
-    SourceId([place as u8 + 1; 16])
-}
-
-fn identity(place: usize) -> SourceIdentity {
-    SourceIdentity {
-        origin: "Bench".to_owned(),
-        label: "Bench".to_owned(),
-        codename: CODENAMES[place].to_owned(),
-        pocket: String::new(),
     }
 }

@@ -83,8 +83,17 @@ pub enum Judged {
     Settled,
     /// Nobody can say.
     Unknown,
-    /// This update, of this kind by the listings of what would be installed.
-    Missing(UpdateId, Classification),
+    /// This update.
+    Missing(UpdateId, Kind),
+}
+
+/// What kind of update something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// By the listings of what would be installed alone.
+    pub listed: Classification,
+    /// To a host that has the package: also by the listings of the versions that it skips.
+    pub to_host: Classification,
 }
 
 impl Channels {
@@ -146,7 +155,13 @@ impl Channels {
         let mut offers = Vec::new();
         self.listings.offers(&installed.name, &mut offers);
         match verdict::verdict(policy, &installed, &offers) {
-            Verdict::Missing(missing) => Judged::Missing(self.update_of(&missing), self.class_of(&missing)),
+            Verdict::Missing(missing) => {
+                let kind = Kind {
+                    listed: self.class_of(&missing),
+                    to_host: missing.classification,
+                };
+                Judged::Missing(self.update_of(&missing), kind)
+            }
             Verdict::Unknown if super::is_own_agent(package.name, package.version) => Judged::Settled,
             Verdict::Unknown | Verdict::Ahead { .. } => Judged::Unknown,
             Verdict::Current | Verdict::NoCandidate { .. } => Judged::Settled,

@@ -1,27 +1,33 @@
 //! One tenant's fleet in memory: who has what, what each package is judged under each channels, who misses what. It is a
 //! cache: everything in it comes from stored rows and verified content, in any order, and comes out the same again.
 
-use super::channels::{Channels, HostChannels, Judged};
-use super::difference::changed_names;
+mod config;
+mod slot;
+mod touched;
+mod updates;
+
+pub use updates::Updates;
+
+use super::channels::{Channels, HostChannels, Resolved};
 use super::force::InForce;
-use content::{Mapped, Store};
+use config::Config;
+use content::Store;
 use domain::assess::at_risk::Warning;
+use domain::assess::coverage::SourceState;
 use domain::assess::fleet::{
-    Changes, ChannelsNo, Full, HostNo, Interner, Ledger, PackageId, PackageSet, PackageVerdict, Reading,
-    Told, UpdateNo,
+    Changes, ChannelsNo, Full, HostNo, Interner, Ledger, PackageId, PackageSet, Reading, Told,
 };
-use domain::assess::policy::Policy;
 use domain::assess::rules::AptRules;
-use domain::catalog::update::{Classification, UpdateId};
+use domain::catalog::source::Match;
 use domain::digest::Sha256Digest;
 use domain::host::inventory::Inventory;
 use jiff::Timestamp;
 use roaring::RoaringBitmap;
-use sources::apt::answer::ReadableIndex;
+use slot::{Slot, judge};
 use sources::apt::channels::Keyrings;
-use sources::apt::index::Index;
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use touched::{Compared, Touched, touched};
 
 /// What a host's row says, as far as it is assessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,87 +38,15 @@ pub struct HostRow {
     pub channel_config: Option<Sha256Digest>,
 }
 
-/// A channel config that is kept.
-#[derive(Clone, Debug)]
-struct Config {
-    host: Arc<HostChannels>,
-    /// Digest of what it means: without the places in files, which change nothing.
-    meaning: Sha256Digest,
-    reading: Reading,
-}
-
-/// Channels as one version of apt reads them.
-#[derive(Debug)]
-struct Slot {
-    meaning: Sha256Digest,
-    channels: Arc<Channels>,
-    policy: Policy,
-    rules: AptRules,
-}
-
-impl Slot {
-    /// Whether all sources can be believed and all pins followed.
-    fn reading(&self) -> Reading {
-        match self.policy.problems() {
-            [] => self.channels.reading(),
-            _ => Reading::Holed,
-        }
-    }
-}
-
-/// The updates that somebody misses or missed, numbered.
-#[derive(Debug, Default)]
-pub struct Updates {
-    numbers: HashMap<UpdateId, UpdateNo>,
-    known: Vec<(UpdateId, Classification)>,
-}
-
-impl Updates {
-    fn number(&mut self, id: UpdateId, class: Classification) -> UpdateNo {
-        if let Some(number) = self.numbers.get(&id) {
-            // What some listing calls a security update is one.
-            let known = &mut self.known[number.0 as usize].1;
-            *known = (*known).min(class);
-            return *number;
-        }
-        let number = UpdateNo(u32::try_from(self.known.len()).expect("memory ends before 2^32 updates"));
-        self.known.push((id.clone(), class));
-        self.numbers.insert(id, number);
-        number
-    }
-
-    /// The update that has a number.
-    pub fn id(&self, number: UpdateNo) -> &UpdateId {
-        &self.known[number.0 as usize].0
-    }
-
-    /// What kind of update it is.
-    pub fn class(&self, number: UpdateNo) -> Classification {
-        self.known[number.0 as usize].1
-    }
-
-    /// How many there are; their numbers count from 0.
-    pub fn len(&self) -> usize {
-        self.known.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
-    }
-
-    /// The number of an update, if somebody ever missed it.
-    pub fn find(&self, id: &UpdateId) -> Option<UpdateNo> {
-        self.numbers.get(id).copied()
-    }
-}
+/// The packages that hosts of the server have: every tenant's fleet goes by the same numbers.
+pub type Packages = Arc<RwLock<Interner>>;
 
 /// One tenant's fleet.
 #[derive(Debug, Default)]
 pub struct Fleet {
     ledger: Ledger,
     rows: HashMap<HostNo, HostRow>,
-    packages: Interner,
+    packages: Packages,
     inventories: HashMap<Sha256Digest, Weak<PackageSet>>,
     configs: HashMap<Sha256Digest, Config>,
     channels: HashMap<Sha256Digest, Arc<Channels>>,
@@ -143,14 +77,22 @@ impl Fleet {
         &self.updates
     }
 
+    /// An empty fleet that goes by these numbers of packages.
+    pub fn sharing(packages: &Packages) -> Self {
+        Self {
+            packages: Arc::clone(packages),
+            ..Self::default()
+        }
+    }
+
     /// The packages that hosts have.
-    pub fn packages(&self) -> &Interner {
-        &self.packages
+    pub fn packages(&self) -> RwLockReadGuard<'_, Interner> {
+        self.packages.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The packages that hosts have, to add to.
-    pub fn packages_mut(&mut self) -> &mut Interner {
-        &mut self.packages
+    pub fn packages_mut(&self) -> RwLockWriteGuard<'_, Interner> {
+        self.packages.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the row of a host said when it was judged last.
@@ -186,6 +128,20 @@ impl Fleet {
         Some(&self.slots[told.channels.0 as usize].channels)
     }
 
+    /// The sources of channels that do not answer as they should, each with why.
+    pub fn doubts(&self, channels: ChannelsNo) -> Vec<String> {
+        let sources = &self.slots[channels.0 as usize].channels.sources;
+        let silent = sources
+            .iter()
+            .filter(|source| !matches!(source.report.state, SourceState::Verified { .. }));
+        silent
+            .map(|source| {
+                let why = source.report.state.doubt().unwrap_or_default();
+                format!("{}: {why}", source.report.name)
+            })
+            .collect()
+    }
+
     /// Every distinct channels that some host uses or used.
     pub fn channels(&self) -> impl Iterator<Item = &Arc<Channels>> {
         self.channels.values()
@@ -211,7 +167,7 @@ impl Fleet {
         digest: Sha256Digest,
         inventory: &Inventory,
     ) -> Result<Arc<PackageSet>, Full> {
-        let packages = self.packages.intern_inventory(inventory)?;
+        let packages = self.packages_mut().intern_inventory(inventory)?;
         Ok(self.learn_set(digest, packages))
     }
 
@@ -227,15 +183,7 @@ impl Fleet {
 
     /// Hands over a channel config, with whether all of the host's files could be followed.
     pub fn learn_config(&mut self, digest: Sha256Digest, host: HostChannels, reading: Reading) {
-        let meaning = meaning(&host);
-        self.configs.insert(
-            digest,
-            Config {
-                host: Arc::new(host),
-                meaning,
-                reading,
-            },
-        );
+        self.configs.insert(digest, Config::of(host, reading));
     }
 
     /// A host is there, and its row says this. What [`Self::needs`] asked for was handed over; a document that is still
@@ -265,7 +213,8 @@ impl Fleet {
             updates,
             ..
         } = self;
-        ledger.tell(host, told, &mut judge(slots, packages, updates));
+        let packages = packages.read().unwrap_or_else(PoisonError::into_inner);
+        ledger.tell(host, told, &mut judge(slots, &packages, updates));
     }
 
     /// A host is gone.
@@ -280,8 +229,17 @@ impl Fleet {
         if self.in_force == in_force {
             return 0;
         }
-        self.in_force = in_force;
-        self.resolve_again(content, now, |_| true)
+        let old = std::mem::replace(&mut self.in_force, in_force);
+        let new = self.in_force.clone();
+        let is_other = |source: &Resolved| match source.matched {
+            Match::Source(id) => old.source(id) != new.source(id),
+            Match::New | Match::OtherKeys(_) | Match::Unnamed => false,
+        };
+        // Another set of sources may mean something else to any stanza.
+        let are_others = old.known() != new.known();
+        self.resolve_again(content, now, |channels| {
+            are_others || channels.sources.iter().any(is_other)
+        })
     }
 
     /// Looks again at the channels whose sources have become too old by now, or are in force since.
@@ -298,10 +256,11 @@ impl Fleet {
 
     /// The hosts that have a package that the warning is about; `codename` is a host's release.
     pub fn at_risk(&self, warning: &Warning, codename: impl Fn(HostNo) -> Option<Arc<str>>) -> RoaringBitmap {
+        let packages = self.packages();
         let mut hosts = RoaringBitmap::new();
         for range in &warning.ranges {
             let mut of_range = RoaringBitmap::new();
-            for (package, _) in self.packages.all().filter(|(_, key)| range.holds(*key)) {
+            for (package, _) in packages.all().filter(|(_, key)| range.holds(*key)) {
                 if let Some(holders) = self.ledger.holders(package) {
                     of_range |= holders;
                 }
@@ -324,10 +283,11 @@ impl Fleet {
 
     /// The rules of the apt that is among the packages.
     fn apt_rules(&self, packages: &PackageSet) -> AptRules {
-        let apts = self.packages.of_name("apt").iter();
+        let known = self.packages();
+        let apts = known.of_name("apt").iter();
         let installed = apts.filter(|apt| packages.contains(**apt));
         let first = installed
-            .filter_map(|apt| self.packages.package(*apt))
+            .filter_map(|apt| known.package(*apt))
             .min_by_key(|key| key.architecture);
         first
             .map(|key| AptRules::of_version(key.version))
@@ -350,12 +310,7 @@ impl Fleet {
             }
         };
         let number = u32::try_from(self.slots.len()).expect("memory ends before 2^32 channels");
-        let slot = Slot {
-            meaning: config.meaning,
-            policy: channels.policy(rules),
-            channels,
-            rules,
-        };
+        let slot = Slot::new(config.meaning, channels, rules);
         self.ledger.set_reading(ChannelsNo(number), slot.reading());
         self.slots.push(slot);
         self.numbers.insert(name, ChannelsNo(number));
@@ -393,17 +348,8 @@ impl Fleet {
 
     fn rejudge(&mut self, number: ChannelsNo, new: &Arc<Channels>, touched: &Touched) -> usize {
         let slot = &mut self.slots[number.0 as usize];
-        slot.channels = Arc::clone(new);
-        slot.policy = new.policy(slot.rules);
+        slot.set_channels(new);
         self.ledger.set_reading(number, slot.reading());
-        let again: Vec<PackageId> = match touched {
-            Touched::Everything => self.packages.all().map(|(package, _)| package).collect(),
-            Touched::Names(names) => names
-                .iter()
-                .flat_map(|name| self.packages.of_name(name))
-                .copied()
-                .collect(),
-        };
         let Self {
             ledger,
             slots,
@@ -411,128 +357,17 @@ impl Fleet {
             updates,
             ..
         } = self;
+        let packages = packages.read().unwrap_or_else(PoisonError::into_inner);
+        let again: Vec<PackageId> = match touched {
+            Touched::Everything => packages.all().map(|(package, _)| package).collect(),
+            Touched::Names(names) => names
+                .iter()
+                .flat_map(|name| packages.of_name(name))
+                .copied()
+                .collect(),
+        };
         let count = again.len();
-        ledger.rejudge(number, again, &mut judge(slots, packages, updates));
+        ledger.rejudge(number, again, &mut judge(slots, &packages, updates));
         count
     }
-}
-
-/// The rule by which a ledger judges.
-fn judge<'a>(
-    slots: &'a [Slot],
-    packages: &'a Interner,
-    updates: &'a mut Updates,
-) -> impl FnMut(ChannelsNo, PackageId) -> PackageVerdict + 'a {
-    move |channels, package| {
-        let slot = &slots[channels.0 as usize];
-        let Some(key) = packages.package(package) else {
-            return PackageVerdict::Unknown;
-        };
-        match slot.channels.judge(&slot.policy, key) {
-            Judged::Settled => PackageVerdict::Settled,
-            Judged::Unknown => PackageVerdict::Unknown,
-            Judged::Missing(update, class) => PackageVerdict::Missing(updates.number(update, class)),
-        }
-    }
-}
-
-/// What has to be judged again.
-enum Touched {
-    Everything,
-    Names(HashSet<String>),
-}
-
-/// Indexes that were compared already: most channels use the same.
-#[derive(Default)]
-struct Compared(HashMap<(Sha256Digest, Sha256Digest), Arc<HashSet<String>>>);
-
-impl Compared {
-    fn names(&mut self, old: &ReadableIndex, new: &ReadableIndex) -> Arc<HashSet<String>> {
-        let key = (old.digest, new.digest);
-        let (old, new): (&Index<Mapped>, &Index<Mapped>) = (&old.index, &new.index);
-        let names = self
-            .0
-            .entry(key)
-            .or_insert_with(|| Arc::new(changed_names(old, new)));
-        Arc::clone(names)
-    }
-}
-
-/// What differs between the channels before and after: names, as long as the same listings stand in the same order and
-/// say the same of themselves, dates apart.
-fn touched(old: &Channels, new: &Channels, compared: &mut Compared) -> Touched {
-    let same_listing = |(old, new): (
-        &domain::catalog::listing::Listing,
-        &domain::catalog::listing::Listing,
-    )| {
-        let dateless = |listing: &domain::catalog::listing::Listing| {
-            let mut release = (*listing.release).clone();
-            release.date = None;
-            release.valid_until = None;
-            release.version = None;
-            release
-        };
-        let same_version = old.release.version == new.release.version;
-        old.site == new.site
-            && old.component == new.component
-            && old.architecture == new.architecture
-            && same_version
-            && dateless(old) == dateless(new)
-    };
-    let (before, after) = (old.listings.all(), new.listings.all());
-    if before.len() != after.len() || !before.iter().zip(after).all(same_listing) {
-        return Touched::Everything;
-    }
-    let same_publishers = old
-        .sources
-        .iter()
-        .zip(&new.sources)
-        .all(|(old, new)| old.publisher == new.publisher);
-    if !same_publishers {
-        return Touched::Everything;
-    }
-    let mut names = HashSet::new();
-    for (old, new) in indexes(old).zip(indexes(new)) {
-        names.extend(compared.names(old, new).iter().cloned());
-    }
-    Touched::Names(names)
-}
-
-fn indexes(channels: &Channels) -> impl Iterator<Item = &ReadableIndex> {
-    let answers = channels
-        .sources
-        .iter()
-        .filter_map(|source| source.answer.as_ref().ok());
-    answers.flat_map(|answer| {
-        answer
-            .listings
-            .iter()
-            .filter_map(|listing| listing.outcome.as_ref().ok())
-    })
-}
-
-/// What a channel config means for verdicts, as a digest: two that differ in nothing but the files and lines that say it
-/// are one.
-fn meaning(host: &HostChannels) -> Sha256Digest {
-    let mut config = host.config.clone();
-    for stanza in &mut config.stanzas {
-        stanza.file.clear();
-        stanza.line = 0;
-    }
-    for pin in &mut config.pins {
-        pin.file.clear();
-        pin.line = 0;
-    }
-    let keys: Vec<_> = host
-        .stanzas
-        .iter()
-        .map(|stanza| {
-            let files = stanza.keys.as_ref().map(|files| {
-                let digests = files.iter().map(|file| content::sha256(&file.bytes));
-                digests.collect::<Vec<_>>()
-            });
-            (&stanza.identity, files)
-        })
-        .collect();
-    content::sha256(format!("{config:?}\n{keys:?}").as_bytes())
 }

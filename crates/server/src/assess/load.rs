@@ -19,11 +19,12 @@ use store::document::{self};
 use store::host::{self, FleetHost, HostState};
 use store::package::{self, Package};
 use store::{Scope, View, Whole, inventory_package, snapshot};
+use tokio::sync::OwnedMutexGuard;
 
 /// How often all rows are compared with what is in memory, in case that news were lost.
 const COMPARED_EVERY: SignedDuration = SignedDuration::from_mins(10);
 /// Inventories whose packages are numbered in one transaction.
-const NUMBERED_AT_ONCE: u32 = 50;
+const NUMBERED_AT_ONCE: usize = 50;
 
 /// Why a fleet could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +52,14 @@ pub enum LoadError {
     Full(#[from] Full),
 }
 
-/// Brings a tenant's fleet up to date: packages numbered, sources in force, hosts with news told, time passed.
-pub async fn catch_up(context: &Context, scope: Scope, kept: &mut TenantFleet) -> Result<(), LoadError> {
+/// Brings a tenant's fleet up to date: sources in force, hosts with news told, time passed. What costs processor time runs
+/// beside the async tasks: a large tenant holds nobody up.
+pub async fn catch_up(
+    context: &Context,
+    scope: Scope,
+    mut kept: OwnedMutexGuard<TenantFleet>,
+) -> Result<OwnedMutexGuard<TenantFleet>, LoadError> {
     let now = context.clock.now();
-    number_packages(context, scope, kept).await?;
-    learn_packages(context, kept).await?;
     let in_force = context
         .db
         .attempt_read(move |view| {
@@ -63,27 +67,63 @@ pub async fn catch_up(context: &Context, scope: Scope, kept: &mut TenantFleet) -
             row::in_force(view, &scope, snapshots)
         })
         .await?;
-    kept.fleet.set_in_force(in_force, &context.content, now);
+    kept = beside(context, kept, move |kept, content| {
+        kept.fleet.set_in_force(in_force, content, now);
+    })
+    .await;
     let is_due = kept
         .next_comparison
         .is_none_or(|at| at <= now || at > now + COMPARED_EVERY);
     let news = context.fleets.take_news(scope.tenant());
     let rows = if is_due {
-        kept.next_comparison = Some(now + COMPARED_EVERY);
-        let rows = all_rows(context, scope).await?;
-        forget_the_gone(kept, &rows);
-        rows
+        all_rows(context, scope).await.map(Rows::All)
     } else {
-        let news: Vec<_> = news.into_iter().collect();
-        context
-            .db
-            .read(move |view| host::fleet_of(view, &scope, &news))
-            .await?
+        let news = news.iter().copied().collect();
+        rows_of(context, scope, news).await.map(Rows::WithNews)
     };
-    tell(context, scope, kept, rows, now).await?;
-    learn_late_keys(context, scope, kept, now).await?;
-    kept.fleet.pass_time(&context.content, now);
-    Ok(())
+    let told = match rows {
+        Ok(rows) => tell(context, scope, kept, rows, now).await,
+        Err(error) => Err(error.into()),
+    };
+    kept = told.inspect_err(|_| context.fleets.give_back_news(scope.tenant(), news))?;
+    if is_due {
+        kept.next_comparison = Some(now + COMPARED_EVERY);
+    }
+    learn_late_keys(context, scope, &mut kept, now).await?;
+    kept = beside(context, kept, move |kept, content| {
+        kept.fleet.pass_time(content, now);
+    })
+    .await;
+    Ok(kept)
+}
+
+/// Runs work on a fleet where it keeps nobody waiting.
+async fn beside(
+    context: &Context,
+    mut kept: OwnedMutexGuard<TenantFleet>,
+    work: impl FnOnce(&mut TenantFleet, &content::Store) + Send + 'static,
+) -> OwnedMutexGuard<TenantFleet> {
+    let content = context.content.clone();
+    let working = tokio::task::spawn_blocking(move || {
+        work(&mut kept, &content);
+        kept
+    });
+    match working.await {
+        Ok(kept) => kept,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}
+
+async fn rows_of(
+    context: &Context,
+    scope: Scope,
+    hosts: Vec<domain::id::HostId>,
+) -> Result<Vec<FleetHost>, store::Error> {
+    if hosts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let read = context.db.read(move |view| host::fleet_of(view, &scope, &hosts));
+    read.await
 }
 
 async fn all_rows(context: &Context, scope: Scope) -> Result<Vec<FleetHost>, store::Error> {
@@ -104,64 +144,66 @@ fn forget_the_gone(kept: &mut TenantFleet, rows: &[FleetHost]) {
     let there: std::collections::HashSet<HostNo> = rows.iter().map(|row| row.host_no).collect();
     let gone: Vec<HostNo> = kept.fleet.hosts().filter(|host| !there.contains(host)).collect();
     for host in gone {
-        kept.fleet.remove(host);
-        kept.ids.remove(&host);
+        kept.forget(host);
     }
 }
 
-/// Numbers the packages of inventories that arrived lately. Any node may: it comes out the same.
-async fn number_packages(context: &Context, scope: Scope, kept: &mut TenantFleet) -> Result<(), LoadError> {
-    loop {
-        let inventories = context
-            .db
-            .attempt_read(move |view| {
-                let digests = inventory_package::to_do(view, &scope, NUMBERED_AT_ONCE)?;
-                let documents = digests.into_iter().map(|digest| {
-                    let bytes = bytes_of(view, &scope, digest)?;
-                    Ok((digest, bytes))
-                });
-                documents.collect::<Result<Vec<_>, LoadError>>()
-            })
-            .await?;
-        if inventories.is_empty() {
-            return Ok(());
-        }
-        let mut read: Vec<(Sha256Digest, Vec<Package>)> = Vec::with_capacity(inventories.len());
-        for (digest, bytes) in inventories {
-            let inventory = match bytes {
-                Some(bytes) => read_inventory(digest, &bytes)?,
-                None => Inventory::default(),
-            };
-            read.push((digest, inventory.packages.into_iter().map(stored).collect()));
-        }
+/// Numbers the packages of inventories. Any node may: it comes out the same.
+async fn number_packages(
+    context: &Context,
+    scope: Scope,
+    kept: &mut TenantFleet,
+    inventories: &[Sha256Digest],
+    sets: &mut HashMap<Sha256Digest, PackageSet>,
+) -> Result<(), LoadError> {
+    for some in inventories.chunks(NUMBERED_AT_ONCE) {
+        let some = some.to_vec();
+        let read = context.db.attempt_read(move |view| {
+            let documents = some.into_iter().map(|digest| {
+                let inventory = match bytes_of(view, &scope, digest)? {
+                    Some(bytes) => read_inventory(digest, &bytes)?,
+                    None => Inventory::default(),
+                };
+                let packages: Vec<Package> = inventory.packages.into_iter().map(stored).collect();
+                Ok((digest, packages))
+            });
+            documents.collect::<Result<Vec<_>, LoadError>>()
+        });
+        let read = read.await?;
         learn_packages(context, kept).await?;
-        let known: Vec<Vec<Option<PackageId>>> = read
-            .iter()
-            .map(|(_, packages)| {
-                packages
+        let known = known_packages(kept, &read);
+        let numbered = context.db.write(move |tx| {
+            let mut sets = Vec::with_capacity(read.len());
+            for ((digest, packages), known) in read.iter().zip(&known) {
+                let new: Vec<Package> = packages
                     .iter()
-                    .map(|package| kept.fleet.packages().find(key(package)))
-                    .collect()
-            })
-            .collect();
-        context
-            .db
-            .write(move |tx| {
-                for ((digest, packages), known) in read.iter().zip(&known) {
-                    let new: Vec<Package> = packages
-                        .iter()
-                        .zip(known)
-                        .filter(|(_, known)| known.is_none())
-                        .map(|(package, _)| package.clone())
-                        .collect();
-                    let numbered = package::intern(tx, &Whole::server(), &new)?;
-                    let set: PackageSet = known.iter().flatten().copied().chain(numbered).collect();
-                    inventory_package::put(tx, &scope, *digest, &set)?;
-                }
-                Ok(())
-            })
-            .await?;
+                    .zip(known)
+                    .filter(|(_, known)| known.is_none())
+                    .map(|(package, _)| package.clone())
+                    .collect();
+                let numbered = package::intern(tx, &Whole::server(), &new)?;
+                let set: PackageSet = known.iter().flatten().copied().chain(numbered).collect();
+                inventory_package::put(tx, &scope, *digest, &set)?;
+                sets.push((*digest, set));
+            }
+            Ok(sets)
+        });
+        sets.extend(numbered.await?);
     }
+    Ok(())
+}
+
+/// The numbers that packages of inventories have already.
+fn known_packages(
+    kept: &TenantFleet,
+    inventories: &[(Sha256Digest, Vec<Package>)],
+) -> Vec<Vec<Option<PackageId>>> {
+    let known = kept.fleet.packages();
+    let of_inventory = |(_, packages): &(Sha256Digest, Vec<Package>)| {
+        let numbers = packages.iter().map(|package| known.find(key(package)));
+        numbers.collect()
+    };
+    inventories.iter().map(of_inventory).collect()
 }
 
 fn stored(package: domain::host::inventory::InstalledPackage) -> Package {
@@ -188,7 +230,7 @@ fn key(package: &Package) -> PackageKey<'_> {
 
 /// Takes over the numbers of packages that were met since the last time.
 async fn learn_packages(context: &Context, kept: &mut TenantFleet) -> Result<(), LoadError> {
-    let from = kept.next_package;
+    let from = kept.fleet.packages().next_number();
     let new = context
         .db
         .read(move |view| {
@@ -200,11 +242,19 @@ async fn learn_packages(context: &Context, kept: &mut TenantFleet) -> Result<(),
             Ok::<_, store::Error>(new)
         })
         .await?;
+    let mut packages = kept.fleet.packages_mut();
     for (number, package) in new {
-        kept.fleet.packages_mut().assign(number, key(&package))?;
-        kept.next_package = PackageId(number.0 + 1);
+        packages.assign(number, key(&package))?;
     }
     Ok(())
+}
+
+/// Rows of hosts.
+enum Rows {
+    /// Of all that the tenant has.
+    All(Vec<FleetHost>),
+    /// Of those of which something is new.
+    WithNews(Vec<FleetHost>),
 }
 
 /// What was loaded for the hosts with news.
@@ -218,17 +268,21 @@ struct Loaded {
 async fn tell(
     context: &Context,
     scope: Scope,
-    kept: &mut TenantFleet,
-    rows: Vec<FleetHost>,
+    mut kept: OwnedMutexGuard<TenantFleet>,
+    rows: Rows,
     now: Timestamp,
-) -> Result<(), LoadError> {
+) -> Result<OwnedMutexGuard<TenantFleet>, LoadError> {
+    let rows = match rows {
+        Rows::WithNews(rows) => rows,
+        Rows::All(rows) => {
+            forget_the_gone(&mut kept, &rows);
+            rows
+        }
+    };
     let mut changed: Vec<(FleetHost, HostRow)> = Vec::new();
     for row in rows {
         match assessed(&row) {
-            None => {
-                kept.fleet.remove(row.host_no);
-                kept.ids.remove(&row.host_no);
-            }
+            None => kept.forget(row.host_no),
             Some(documents) => {
                 let is_known = kept.fleet.row(row.host_no) == Some(documents);
                 if !is_known || !kept.fleet.is_told(row.host_no) {
@@ -238,7 +292,7 @@ async fn tell(
         }
     }
     if changed.is_empty() {
-        return Ok(());
+        return Ok(kept);
     }
     let mut inventories: Vec<Sha256Digest> = Vec::new();
     let mut configs: Vec<Sha256Digest> = Vec::new();
@@ -252,26 +306,32 @@ async fn tell(
         digests.dedup();
     }
     let known_keys: Vec<Sha256Digest> = kept.key_files.keys().copied().collect();
+    let wanted = inventories.clone();
     let loaded = context
         .db
-        .attempt_read(move |view| load(view, &scope, &inventories, &configs, &known_keys))
+        .attempt_read(move |view| load(view, &scope, &wanted, &configs, &known_keys))
         .await?;
+    let mut sets = loaded.sets;
+    inventories.retain(|digest| !sets.contains_key(digest));
+    number_packages(context, scope, &mut kept, &inventories, &mut sets).await?;
+    learn_packages(context, &mut kept).await?;
     kept.key_files.extend(loaded.key_files);
     for (digest, document) in loaded.configs {
-        learn_config(kept, digest, document);
+        learn_config(&mut kept, digest, document);
     }
-    let sets: Vec<_> = loaded
-        .sets
-        .into_iter()
-        .map(|(digest, set)| kept.fleet.learn_set(digest, set))
-        .collect();
-    for (row, documents) in changed {
-        kept.ids.insert(row.host_no, row.id);
-        kept.fleet.tell(row.host_no, documents, &context.content, now);
-    }
-    // They had to live until the hosts that have them were told.
-    drop(sets);
-    Ok(())
+    let told = beside(context, kept, move |kept, content| {
+        let learned = sets
+            .into_iter()
+            .map(|(digest, set)| kept.fleet.learn_set(digest, set));
+        let sets: Vec<_> = learned.collect();
+        for (row, documents) in changed {
+            kept.note_id(row.host_no, row.id);
+            kept.fleet.tell(row.host_no, documents, content, now);
+        }
+        // They had to live until the hosts that have them were told.
+        drop(sets);
+    });
+    Ok(told.await)
 }
 
 fn learn_config(kept: &mut TenantFleet, digest: Sha256Digest, document: ChannelConfigDocument) {
@@ -342,9 +402,6 @@ fn assessed(row: &FleetHost) -> Option<HostRow> {
     }
 }
 
-/// More inventories than this are read in one go, all that are in force.
-const MANY: usize = 200;
-
 fn load(
     view: &mut View,
     scope: &Scope,
@@ -352,19 +409,12 @@ fn load(
     configs: &[Sha256Digest],
     known_keys: &[Sha256Digest],
 ) -> Result<Loaded, LoadError> {
-    let mut loaded = Loaded::default();
-    if inventories.len() > MANY {
-        inventory_package::in_force(view, scope, |digest, set| {
-            loaded.sets.insert(digest, set);
-            Ok(())
-        })?;
-    } else {
-        for digest in inventories {
-            if let Some(set) = inventory_package::get(view, scope, *digest)? {
-                loaded.sets.insert(*digest, set);
-            }
-        }
-    }
+    let mut loaded = Loaded {
+        sets: inventory_package::get_many(view, scope, inventories)?
+            .into_iter()
+            .collect(),
+        ..Loaded::default()
+    };
     for digest in configs {
         let Some(bytes) = bytes_of(view, scope, *digest)? else {
             continue;

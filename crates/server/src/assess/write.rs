@@ -1,30 +1,37 @@
 //! What changed in a fleet, written: bitmaps and how hosts stand, under the assessor's lease.
 
-use super::keep::{Stored, TenantFleet};
+use super::keep::{Noted, Stored, TenantFleet};
 use crate::clock::draw;
 use crate::context::Context;
 use crate::start::millis;
-use domain::assess::coverage::SourceState;
-use domain::assess::fleet::{Changes, ChunkNo, HostNo, Reading, UpdateNo, chunks_of, of_chunk};
+use domain::assess::fleet::{
+    Changes, ChannelsNo, ChunkNo, Counts, HostNo, Reading, UpdateNo, chunks_of, of_chunk,
+};
 use domain::catalog::update::Classification;
 use domain::id::UpdateKey;
+use failpoint::{Point, reach};
 use roaring::RoaringBitmap;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use store::coverage::{self, Coverage};
 use store::finding::{self, FindingChunk, Generation};
-use store::host::{self, HostStanding, Standing};
+use store::host::{self, CountsBlock, HostStanding, Standing};
 use store::lease::Fence;
 use store::update::{self, UpdateClass, UpdateIdentity};
 use store::{Error, Owner, Scope, Whole};
 
-/// Hosts whose standing one transaction writes.
+/// Hosts whose standing one transaction writes, and bitmaps: others have their turn between two.
 const HOSTS_A_TIME: usize = 1_000;
+const BITMAPS_A_TIME: usize = 1_000;
 
 /// An update as its row is made.
 type NewUpdate = (UpdateKey, UpdateIdentity, UpdateClass);
 
 /// Writes what changed. How many bitmaps and hosts that were.
+///
+/// What is too much for one transaction becomes several generations; no update is torn apart by that. A host's standing comes
+/// last: one of which nothing was written yet is unknown.
 pub(super) async fn write(
     context: &Context,
     fence: &Fence,
@@ -33,36 +40,73 @@ pub(super) async fn write(
 ) -> Result<(usize, usize), Error> {
     name_updates(context, kept).await?;
     let mut changes = kept.fleet.take_changes();
-    let mut chunks = Vec::new();
+    let mut gone = Vec::new();
     if kept.stored == Stored::Unknown {
-        chunks = compare(context, scope, kept, &mut changes).await?;
+        gone = compare(context, scope, kept, &mut changes).await?;
         changes.hosts = kept.fleet.hosts().map(|host| host.0).collect();
+        kept.noted.clear();
     }
-    chunks.extend(changes.missing.iter().map(|at| chunk(kept, *at)));
-    if chunks.is_empty() && changes.hosts.is_empty() {
+    if gone.is_empty() && changes.missing.is_empty() && changes.hosts.is_empty() {
         kept.stored = Stored::Known;
         return Ok((0, 0));
     }
     // Until all of it is written, it is not known what is stored.
     kept.stored = Stored::Unknown;
-    let now = context.clock.now();
-    let basis = basis(kept);
-    let count = chunks.len();
-    let holder = fence.clone();
-    let generation = context
-        .db
-        .write(move |tx| {
+    let count = gone.len() + changes.missing.len();
+    let generation = write_findings(context, fence, scope, kept, &changes, gone).await?;
+    let hosts = write_standings(context, fence, scope, kept, &generation, &changes).await?;
+    kept.stored = Stored::Known;
+    Ok((count, hosts))
+}
+
+/// Writes bitmaps and with the last of them how many updates hosts miss; the last generation.
+async fn write_findings(
+    context: &Context,
+    fence: &Fence,
+    scope: Scope,
+    kept: &TenantFleet,
+    changes: &Changes,
+    mut gone: Vec<FindingChunk>,
+) -> Result<Generation, Error> {
+    let (basis, now) = (basis(kept), context.clock.now());
+    let blocks: BTreeSet<CountsBlock> = changes
+        .hosts
+        .iter()
+        .map(|host| CountsBlock::of(HostNo(host)))
+        .collect();
+    let counts = blocks.into_iter().map(|block| {
+        let counts: Vec<Counts> = block
+            .hosts()
+            .map(|host| kept.fleet.ledger().counts(host))
+            .collect();
+        (block, counts)
+    });
+    let mut counts: Option<Vec<(CountsBlock, Vec<Counts>)>> = Some(counts.collect());
+    let mut missing = changes.missing.iter().peekable();
+    loop {
+        let mut chunks = std::mem::take(&mut gone);
+        let mut last = None;
+        while let Some(at) =
+            missing.next_if(|(update, _)| chunks.len() < BITMAPS_A_TIME || last == Some(*update))
+        {
+            last = Some(at.0);
+            chunks.push(chunk(kept, *at));
+        }
+        let is_last = missing.peek().is_none();
+        let counts = if is_last { counts.take() } else { None }.unwrap_or_default();
+        let (holder, basis) = (fence.clone(), basis.clone());
+        let written = context.db.write(move |tx| {
             let generation = finding::begin(tx, &scope, &holder, &basis, now)?;
             finding::write(tx, &scope, &holder, &generation, &chunks)?;
+            host::set_counts(tx, &scope, &holder, &counts)?;
             Ok(generation)
-        })
-        .await?;
-    let hosts: Vec<HostNo> = changes.hosts.iter().map(HostNo).collect();
-    for part in hosts.chunks(HOSTS_A_TIME) {
-        write_standings(context, fence, scope, kept, &generation, part).await?;
+        });
+        let generation = written.await?;
+        reach(Point::FindingsStored);
+        if is_last {
+            return Ok(generation);
+        }
     }
-    kept.stored = Stored::Known;
-    Ok((count, hosts.len()))
 }
 
 /// Gives every update that somebody misses its row.
@@ -184,74 +228,78 @@ fn basis(kept: &TenantFleet) -> String {
     json!({ "snapshots": ids }).to_string()
 }
 
+/// Writes how hosts stand and what is not known of them, where that is otherwise than it was written last; of how many hosts.
 async fn write_standings(
     context: &Context,
     fence: &Fence,
     scope: Scope,
-    kept: &TenantFleet,
+    kept: &mut TenantFleet,
     generation: &Generation,
-    hosts: &[HostNo],
-) -> Result<(), Error> {
-    let there = hosts.iter().filter(|host| kept.fleet.row(**host).is_some());
-    let found: Vec<(Standing, Option<Coverage>)> = there
-        .map(|host| {
-            let standing = standing(kept, *host);
-            let coverage = kept.id(*host).map(|id| Coverage {
-                host: id,
-                standing: standing.standing,
-                holes: holes(kept, *host),
-            });
-            (standing, coverage)
-        })
+    changes: &Changes,
+) -> Result<usize, Error> {
+    let mut doubts = HashMap::new();
+    let there = changes.hosts.iter().map(HostNo);
+    let changed: Vec<(HostNo, Noted)> = there
+        .filter(|host| kept.fleet.row(*host).is_some())
+        .map(|host| (host, noted(kept, host, &mut doubts)))
+        .filter(|(host, noted)| kept.noted.get(host) != Some(noted))
         .collect();
-    let (standings, covered): (Vec<Standing>, Vec<Option<Coverage>>) = found.into_iter().unzip();
-    let covered: Vec<Coverage> = covered.into_iter().flatten().collect();
-    let (fence, generation, now) = (fence.clone(), generation.clone(), context.clock.now());
-    context
-        .db
-        .write(move |tx| {
+    for part in changed.chunks(HOSTS_A_TIME) {
+        let standings: Vec<Standing> = part
+            .iter()
+            .map(|(host, noted)| Standing {
+                host_no: *host,
+                standing: noted.standing,
+            })
+            .collect();
+        let covered = part.iter().filter_map(|(host, noted)| {
+            Some(Coverage {
+                host: kept.id(*host)?,
+                standing: noted.standing,
+                holes: holes(kept, *host, noted),
+            })
+        });
+        let covered: Vec<Coverage> = covered.collect();
+        let (fence, generation, now) = (fence.clone(), generation.clone(), context.clock.now());
+        let written = context.db.write(move |tx| {
             host::set_standings(tx, &scope, &fence, &standings, now)?;
             coverage::write(tx, &scope, &fence, &generation, &covered)
-        })
-        .await
+        });
+        written.await?;
+        reach(Point::StandingsStored);
+        kept.noted.extend(part.iter().copied());
+    }
+    Ok(changed.len())
 }
 
-fn standing(kept: &TenantFleet, host: HostNo) -> Standing {
+fn noted(kept: &TenantFleet, host: HostNo, doubts: &mut HashMap<ChannelsNo, u64>) -> Noted {
     let ledger = kept.fleet.ledger();
-    let updates = ledger.updates_of(host);
-    let is_security = |update: &&UpdateNo| kept.fleet.updates().class(**update) == Classification::Security;
-    Standing {
-        host_no: host,
-        standing: match (ledger.unknown().contains(host.0), updates.len()) {
+    let told = ledger.told(host);
+    let hash = |channels: ChannelsNo| {
+        BuildHasherDefault::<DefaultHasher>::default().hash_one(kept.fleet.doubts(channels))
+    };
+    Noted {
+        standing: match (ledger.unknown().contains(host.0), ledger.counts(host).missing) {
             (true, _) => HostStanding::Unknown,
             (false, 0) => HostStanding::UpToDate,
             (false, _) => HostStanding::UpdatesMissing,
         },
-        missing: updates.len() as u32,
-        missing_security: updates.iter().filter(is_security).count() as u32,
+        doubts: told.map(|told| *doubts.entry(told.channels).or_insert_with(|| hash(told.channels))),
+        unanswered: ledger.unanswered(host),
+        reading: told.map_or(Reading::Whole, |told| told.reading),
     }
 }
 
 /// What is not known of a host, in short: the sources that do not answer, how many packages nobody answers for, and
 /// whether its own files could be followed. Which packages is said where one host is looked at.
-fn holes(kept: &TenantFleet, host: HostNo) -> String {
+fn holes(kept: &TenantFleet, host: HostNo, noted: &Noted) -> String {
     let Some(told) = kept.fleet.ledger().told(host) else {
         return json!({ "silent": true }).to_string();
     };
-    let channels = kept.fleet.channels_of(host);
-    let sources: Vec<String> = channels
-        .iter()
-        .flat_map(|channels| &channels.sources)
-        .filter(|source| !matches!(source.report.state, SourceState::Verified { .. }))
-        .map(|source| {
-            let why = source.report.state.doubt().unwrap_or_default();
-            format!("{}: {why}", source.report.name)
-        })
-        .collect();
     json!({
-        "sources": sources,
-        "packages": kept.fleet.ledger().unanswered(host),
-        "host": told.reading == Reading::Holed,
+        "sources": kept.fleet.doubts(told.channels),
+        "packages": noted.unanswered,
+        "host": noted.reading == Reading::Holed,
     })
     .to_string()
 }

@@ -23,6 +23,14 @@ CREATE TABLE finding_chunks (
 );
 CREATE INDEX finding_chunks_in_force ON finding_chunks (tenant_id, until_generation, update_id, chunk);
 
+-- How many updates hosts miss, for 256 hosts in a row: a sync changes these of very many hosts at once.
+CREATE TABLE host_counts (
+    tenant_id BYTEA NOT NULL REFERENCES tenants (id),
+    block BIGINT NOT NULL,
+    counts BYTEA NOT NULL,
+    PRIMARY KEY (tenant_id, block)
+);
+
 CREATE TABLE coverage (
     tenant_id BYTEA NOT NULL,
     host_id BYTEA NOT NULL,

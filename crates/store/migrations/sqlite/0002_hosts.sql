@@ -14,8 +14,6 @@ CREATE TABLE hosts (
     channel_config BLOB,
     facts BLOB,
     standing TEXT NOT NULL,
-    missing INTEGER NOT NULL,
-    missing_security INTEGER NOT NULL,
     moved_from BLOB,
     copy_of BLOB,
     enrolled_at INTEGER NOT NULL,

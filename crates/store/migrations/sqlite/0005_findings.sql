@@ -23,6 +23,14 @@ CREATE TABLE finding_chunks (
 ) STRICT;
 CREATE INDEX finding_chunks_in_force ON finding_chunks (tenant_id, until_generation, update_id, chunk);
 
+-- How many updates hosts miss, for 256 hosts in a row: a sync changes these of very many hosts at once.
+CREATE TABLE host_counts (
+    tenant_id BLOB NOT NULL REFERENCES tenants (id),
+    block INTEGER NOT NULL,
+    counts BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, block)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE coverage (
     tenant_id BLOB NOT NULL,
     host_id BLOB NOT NULL,

@@ -2,6 +2,7 @@
 //! them statements.
 
 use crate::error::Error;
+use crate::lease::Fence;
 use crate::value::{Row, Value};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
@@ -268,21 +269,63 @@ impl Tx {
         tail: &str,
         rows: impl IntoIterator<Item = Vec<Value>>,
     ) -> Result<u64, Error> {
-        let mut rows = rows.into_iter().peekable();
         let mut changed = 0;
-        while rows.peek().is_some() {
-            let batch: Vec<Vec<Value>> = rows.by_ref().take(ROWS_AT_A_TIME).collect();
-            // Full batches share one prepared statement; the rest goes in halves, for as few others as possible.
-            let mut rest = batch.as_slice();
-            while !rest.is_empty() {
-                let (part, after) = rest.split_at(largest_power(rest.len()));
-                let sql = format!("{head} VALUES {} {tail}", tuples(part.len(), part[0].len()));
-                changed += self.execute(sql, part.concat())?;
-                rest = after;
-            }
-        }
+        in_batches(rows, |rows| {
+            let sql = format!("{head} VALUES {} {tail}", tuples(1, rows.len(), rows[0].len()));
+            changed += self.execute(sql, rows.concat())?;
+            Ok(())
+        })?;
         Ok(changed)
     }
+
+    /// Runs `head FROM (VALUES (...), (...)) AS v WHERE condition AND the lease is still the fence's tail`, many rows at a time.
+    /// The columns of `v` are called `column1`, `column2` and so on; `$1` to `$n` are the common values.
+    ///
+    /// # Errors
+    /// Of the database. A lease that is lost shows in the number of rows that were changed.
+    pub(crate) fn execute_fenced(
+        &mut self,
+        fence: &Fence,
+        [head, condition, tail]: [&str; 3],
+        common: &[Value],
+        rows: impl IntoIterator<Item = Vec<Value>>,
+    ) -> Result<u64, Error> {
+        let mut changed = 0;
+        let name = common.len() + 1;
+        in_batches(rows, |rows| {
+            let sql = format!(
+                "{head} FROM (VALUES {}) AS v WHERE {condition}
+                 AND EXISTS (SELECT 1 FROM leases WHERE name = ${name} AND fencing = ${}) {tail}",
+                tuples(name + 2, rows.len(), rows[0].len()),
+                name + 1
+            );
+            let mut values = common.to_vec();
+            values.extend([Value::from(fence.name()), Value::from(fence.token())]);
+            values.extend(rows.concat());
+            changed += self.execute(sql, values)?;
+            Ok(())
+        })?;
+        Ok(changed)
+    }
+}
+
+/// Hands over rows in batches. Full ones share one prepared statement; the rest goes in halves, for as few others as
+/// possible.
+fn in_batches(
+    rows: impl IntoIterator<Item = Vec<Value>>,
+    mut take: impl FnMut(&[Vec<Value>]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let batch: Vec<Vec<Value>> = rows.by_ref().take(ROWS_AT_A_TIME).collect();
+        let mut rest = batch.as_slice();
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(largest_power(rest.len()));
+            take(part)?;
+            rest = after;
+        }
+    }
+    Ok(())
 }
 
 /// Rows of one statement: 64 of up to 32 columns stay below SQLite's and PostgreSQL's limits of placeholders.
@@ -293,17 +336,17 @@ const fn largest_power(count: usize) -> usize {
     1 << count.ilog2()
 }
 
-/// `($1, $2), ($3, $4)`.
-fn tuples(rows: usize, columns: usize) -> String {
+/// `($1, $2), ($3, $4)`, counted from a number.
+fn tuples(from: usize, rows: usize, columns: usize) -> String {
     let mut text = String::with_capacity(rows * columns * 6);
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 1..=columns {
-            if column > 1 {
+        for column in 0..columns {
+            if column > 0 {
                 text.push_str(", ");
             }
             text.push('$');
-            text.push_str(&(row * columns + column).to_string());
+            text.push_str(&(from + row * columns + column).to_string());
         }
         text.push(')');
     }

@@ -52,10 +52,6 @@ pub struct Standing {
     pub host_no: HostNo,
     /// How it stands.
     pub standing: HostStanding,
-    /// Updates that it misses.
-    pub missing: u32,
-    /// How many of them are security updates.
-    pub missing_security: u32,
 }
 
 /// Writes how hosts stand, under the assessor's lease.
@@ -70,21 +66,17 @@ pub fn set_standings(
     now: Timestamp,
 ) -> Result<(), Error> {
     lease::hold(tx, &Whole::server(), fence, now)?;
-    for found in standings {
-        tx.execute(
-            "UPDATE hosts SET standing = $3, missing = $4, missing_security = $5
-             WHERE tenant_id = $1 AND host_no = $2
-               AND (standing <> $3 OR missing <> $4 OR missing_security <> $5)
-               AND EXISTS (SELECT 1 FROM leases WHERE name = $6 AND fencing = $7)",
-            values![
-                scope,
-                found.host_no.0,
-                found.standing,
-                found.missing,
-                found.missing_security,
-                fence.name(),
-                fence.token()
+    for standing in HostStanding::ALL {
+        let hosts = standings.iter().filter(|found| found.standing == *standing);
+        tx.execute_fenced(
+            fence,
+            [
+                "UPDATE hosts SET standing = $2",
+                "tenant_id = $1 AND host_no = v.column1 AND standing <> $2",
+                "",
             ],
+            &values![scope, *standing],
+            hosts.map(|found| values![found.host_no.0]),
         )?;
     }
     Ok(())

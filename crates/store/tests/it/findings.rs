@@ -2,12 +2,12 @@
 
 use crate::catalog::update_key;
 use crate::engines::{WHOLE, a_host, a_tenant, at, host_id, on_both};
-use domain::assess::fleet::{ChunkNo, HostNo};
+use domain::assess::fleet::{ChunkNo, Counts, HostNo};
 use domain::id::NodeId;
 use roaring::RoaringBitmap;
 use store::coverage::Coverage;
 use store::finding::FindingChunk;
-use store::host::{HostStanding, Standing};
+use store::host::{CountsBlock, HostFilter, HostStanding, Standing};
 use store::lease::Fence;
 use store::{Db, Error, Scope, coverage, finding, host, lease};
 
@@ -114,8 +114,6 @@ fn an_assessor_that_lost_its_lease_writes_nothing() {
             let standings = [Standing {
                 host_no: HostNo(0),
                 standing: HostStanding::UpToDate,
-                missing: 0,
-                missing_security: 0,
             }];
             db.write(move |tx| host::set_standings(tx, &scope, &fence, &standings, at(33)))
         };
@@ -132,6 +130,44 @@ fn an_assessor_that_lost_its_lease_writes_nothing() {
                 .expect("write"),
             2
         );
+    });
+}
+
+#[test]
+fn how_much_hosts_miss_is_said_wherever_they_are_read() {
+    on_both(async |db| {
+        let scope = a_tenant(&db, 1).await;
+        for number in 1..=3 {
+            a_host(&db, scope, 1, number, "web").await;
+        }
+        let old = a_fence(&db, 1, 0).await;
+        let counts = |missing: [u32; 3]| {
+            let of = |missing| Counts {
+                missing,
+                security: missing / 2,
+            };
+            vec![(CountsBlock::of(HostNo(0)), missing.map(of).to_vec())]
+        };
+        let write = |fence: Fence, counts: Vec<(CountsBlock, Vec<Counts>)>| db.write(move |tx| host::set_counts(tx, &scope, &fence, &counts));
+        write(old.clone(), counts([1, 2, 65_535])).await.expect("write");
+        write(old.clone(), counts([4, 0, 300])).await.expect("write");
+        let new = a_fence(&db, 2, 31).await;
+        let late = write(old, counts([9, 9, 9])).await;
+        assert!(matches!(late, Err(Error::Fenced { .. })), "{late:?}");
+        drop(new);
+        let read = db.read(move |view| {
+            let page = host::page(view, &scope, &HostFilter::default(), None, 10)?;
+            let one = host::get(view, &scope, host_id(3))?;
+            let other = host::by_no(view, &scope, HostNo(0))?;
+            Ok((page.rows, one, other))
+        });
+        let (page, one, other) = read.await.expect("read");
+        let said = |host: &host::Host| (host.host_no.0, host.missing, host.missing_security);
+        let mut listed: Vec<_> = page.iter().map(said).collect();
+        listed.sort_unstable();
+        assert_eq!(listed, [(0, 4, 2), (1, 0, 0), (2, 300, 150)]);
+        assert_eq!(one.as_ref().map(said), Some((2, 300, 150)));
+        assert_eq!(other.as_ref().map(said), Some((0, 4, 2)));
     });
 }
 

@@ -167,6 +167,11 @@ impl Interner {
         self.packages.len()
     }
 
+    /// The number after the highest that was given away or assigned.
+    pub fn next_number(&self) -> PackageId {
+        PackageId(u32::try_from(self.keys.len()).unwrap_or(u32::MAX))
+    }
+
     /// Whether none was seen.
     pub fn is_empty(&self) -> bool {
         self.packages.is_empty()

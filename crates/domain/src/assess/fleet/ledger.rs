@@ -3,9 +3,11 @@
 
 use super::holders::Holders;
 use super::hosts::{CHUNK_HOSTS, ChannelsNo, ChunkNo, HostNo};
+use super::missed::{Counts, Missed, once_each};
 use super::packages::{PackageId, PackageSet};
 use super::table::{PackageVerdict, UpdateNo};
 use super::verdicts::Verdicts;
+use crate::catalog::update::Classification;
 use roaring::RoaringBitmap;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -69,9 +71,10 @@ pub struct Changes {
 #[derive(Debug, Default)]
 pub struct Ledger {
     hosts: Vec<Entry>,
+    counts: Vec<Counts>,
     holders: Holders,
     channels: Vec<Channel>,
-    missing: Vec<RoaringBitmap>,
+    missing: Vec<Missed>,
     /// For each update, the pairs whose verdict it is.
     causes: HashMap<UpdateNo, Vec<(ChannelsNo, PackageId)>>,
     unknown: RoaringBitmap,
@@ -94,11 +97,10 @@ impl Ledger {
             match self.verdict(channels, package, judge) {
                 PackageVerdict::Settled => {}
                 PackageVerdict::Unknown => unanswered += 1,
-                PackageVerdict::Missing(update) => updates.push(update),
+                PackageVerdict::Missing(update, class) => updates.push((update, class)),
             }
         }
-        updates.sort_unstable();
-        updates.dedup();
+        once_each(&mut updates);
         let before = self.updates_of(host);
         let old = std::mem::take(self.entry(host));
         match &old {
@@ -126,6 +128,7 @@ impl Ledger {
     /// A host is gone: retired, or moved to another tenant.
     pub fn remove(&mut self, host: HostNo) {
         self.clear(host);
+        self.changes.hosts.insert(host.0);
         self.see_whether_known(host);
     }
 
@@ -147,12 +150,12 @@ impl Ledger {
                 continue;
             }
             self.channel(channels).verdicts.set(package, new);
-            if let PackageVerdict::Missing(update) = old {
+            if let PackageVerdict::Missing(update, _) = old {
                 let causes = self.causes.entry(update).or_default();
                 causes.retain(|cause| *cause != (channels, package));
                 touched.insert(update);
             }
-            if let PackageVerdict::Missing(update) = new {
+            if let PackageVerdict::Missing(update, _) = new {
                 self.causes.entry(update).or_default().push((channels, package));
                 touched.insert(update);
             }
@@ -180,17 +183,21 @@ impl Ledger {
 
     /// The hosts that miss an update.
     pub fn missing(&self, update: UpdateNo) -> Option<&RoaringBitmap> {
-        self.missing
-            .get(update.0 as usize)
-            .filter(|hosts| !hosts.is_empty())
+        let missed = self.missing.get(update.0 as usize)?;
+        Some(&missed.hosts).filter(|hosts| !hosts.is_empty())
     }
 
     /// The updates that somebody misses, with their hosts.
     pub fn updates(&self) -> impl Iterator<Item = (UpdateNo, &RoaringBitmap)> {
         (0..)
             .map(UpdateNo)
-            .zip(&self.missing)
+            .zip(self.missing.iter().map(|missed| &missed.hosts))
             .filter(|(_, hosts)| !hosts.is_empty())
+    }
+
+    /// How many updates a host misses.
+    pub fn counts(&self, host: HostNo) -> Counts {
+        self.counts.get(host.0 as usize).copied().unwrap_or_default()
     }
 
     /// The hosts of which something is not known. They may miss updates too.
@@ -226,22 +233,33 @@ impl Ledger {
         }
     }
 
-    /// The updates that a host misses, ascending.
-    pub fn updates_of(&self, host: HostNo) -> Vec<UpdateNo> {
+    /// The packages that no verified source answers for, under each channels, with the hosts that have them so.
+    pub fn gaps(&self) -> impl Iterator<Item = (ChannelsNo, PackageId, RoaringBitmap)> + '_ {
+        let channels = (0..).map(ChannelsNo).zip(&self.channels);
+        channels.flat_map(|(number, channel)| {
+            let held = channel.verdicts.unknown().filter_map(|package| {
+                let hosts = self.holders.of(package)? & &channel.members;
+                (!hosts.is_empty()).then_some((package, hosts))
+            });
+            held.map(move |(package, hosts)| (number, package, hosts))
+        })
+    }
+
+    /// The updates that a host misses, ascending, each of its kind to this host.
+    fn updates_of(&self, host: HostNo) -> Vec<(UpdateNo, Classification)> {
         let Some(told) = self.told(host) else {
             return Vec::new();
         };
         let verdicts = &self.channels[told.channels.0 as usize].verdicts;
-        let mut updates: Vec<UpdateNo> = told
+        let mut updates: Vec<_> = told
             .packages
             .iter()
             .filter_map(|package| match verdicts.get(package) {
-                Some(PackageVerdict::Missing(update)) => Some(update),
+                Some(PackageVerdict::Missing(update, class)) => Some((update, class)),
                 _ => None,
             })
             .collect();
-        updates.sort_unstable();
-        updates.dedup();
+        once_each(&mut updates);
         updates
     }
 
@@ -266,12 +284,20 @@ impl Ledger {
         &mut self.channels[place]
     }
 
-    fn hosts_missing(&mut self, update: UpdateNo) -> &mut RoaringBitmap {
+    fn missed(&mut self, update: UpdateNo) -> &mut Missed {
         let place = update.0 as usize;
         if place >= self.missing.len() {
-            self.missing.resize_with(place + 1, RoaringBitmap::new);
+            self.missing.resize_with(place + 1, Missed::default);
         }
         &mut self.missing[place]
+    }
+
+    fn counts_mut(&mut self, host: u32) -> &mut Counts {
+        let place = host as usize;
+        if place >= self.counts.len() {
+            self.counts.resize(place + 1, Counts::default());
+        }
+        &mut self.counts[place]
     }
 
     fn verdict(
@@ -286,7 +312,7 @@ impl Ledger {
         }
         let verdict = judge(channels, package);
         verdicts.set(package, verdict);
-        if let PackageVerdict::Missing(update) = verdict {
+        if let PackageVerdict::Missing(update, _) = verdict {
             self.causes.entry(update).or_default().push((channels, package));
         }
         verdict
@@ -303,14 +329,33 @@ impl Ledger {
     }
 
     /// Two ascending lists of updates: what is in one only has changed for the host.
-    fn replace(&mut self, host: HostNo, before: &[UpdateNo], now: &[UpdateNo]) {
-        for update in before.iter().filter(|update| now.binary_search(update).is_err()) {
-            self.hosts_missing(*update).remove(host.0);
-            self.changes.missing.insert((*update, host.chunk()));
+    fn replace(
+        &mut self,
+        host: HostNo,
+        before: &[(UpdateNo, Classification)],
+        now: &[(UpdateNo, Classification)],
+    ) {
+        let is_in = |list: &[(UpdateNo, Classification)], update: UpdateNo| {
+            list.binary_search_by_key(&update, |(update, _)| *update).is_ok()
+        };
+        for &(update, class) in before.iter().filter(|missed| now.binary_search(missed).is_err()) {
+            self.counts_mut(host.0).take(class);
+            let missed = self.missed(update);
+            missed.security.remove(host.0);
+            if !is_in(now, update) {
+                missed.hosts.remove(host.0);
+                self.changes.missing.insert((update, host.chunk()));
+            }
         }
-        for update in now.iter().filter(|update| before.binary_search(update).is_err()) {
-            self.hosts_missing(*update).insert(host.0);
-            self.changes.missing.insert((*update, host.chunk()));
+        for &(update, class) in now.iter().filter(|missed| before.binary_search(missed).is_err()) {
+            self.counts_mut(host.0).add(class);
+            let missed = self.missed(update);
+            if class == Classification::Security {
+                missed.security.insert(host.0);
+            }
+            if missed.hosts.insert(host.0) {
+                self.changes.missing.insert((update, host.chunk()));
+            }
         }
     }
 
@@ -345,7 +390,7 @@ impl Ledger {
             if let Entry::Told { unanswered, .. } = &mut self.hosts[host as usize] {
                 match now {
                     PackageVerdict::Unknown => *unanswered += 1,
-                    PackageVerdict::Settled | PackageVerdict::Missing(_) => *unanswered -= 1,
+                    PackageVerdict::Settled | PackageVerdict::Missing(..) => *unanswered -= 1,
                 }
             }
             self.see_whether_known(HostNo(host));
@@ -354,19 +399,39 @@ impl Ledger {
 
     /// Puts the hosts of an update together again.
     fn gather(&mut self, update: UpdateNo) {
-        let mut hosts = RoaringBitmap::new();
+        let mut now = Missed::default();
         for (channels, package) in self.causes.get(&update).into_iter().flatten() {
-            if let Some(holders) = self.holders.of(*package) {
-                hosts |= holders & &self.channels[channels.0 as usize].members;
+            let Some(holders) = self.holders.of(*package) else {
+                continue;
+            };
+            let channel = &self.channels[channels.0 as usize];
+            let hosts = holders & &channel.members;
+            if let Some(PackageVerdict::Missing(_, Classification::Security)) = channel.verdicts.get(*package)
+            {
+                now.security |= &hosts;
             }
+            now.hosts |= hosts;
         }
-        let old = self.hosts_missing(update);
-        let differing = &*old ^ &hosts;
-        *old = hosts;
+        let old = std::mem::replace(self.missed(update), Missed::default());
+        for host in &now.hosts - &old.hosts {
+            self.counts_mut(host).missing += 1;
+        }
+        for host in &old.hosts - &now.hosts {
+            self.counts_mut(host).missing -= 1;
+        }
+        for host in &now.security - &old.security {
+            self.counts_mut(host).security += 1;
+        }
+        for host in &old.security - &now.security {
+            self.counts_mut(host).security -= 1;
+        }
+        let differing = &old.hosts ^ &now.hosts;
         for chunk in chunks_of(&differing) {
             self.changes.missing.insert((update, chunk));
         }
         self.changes.hosts |= differing;
+        self.changes.hosts |= &old.security ^ &now.security;
+        *self.missed(update) = now;
     }
 }
 

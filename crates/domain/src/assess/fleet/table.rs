@@ -2,6 +2,7 @@
 
 use super::hosts::ChannelsNo;
 use super::packages::PackageId;
+use crate::catalog::update::Classification;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -15,8 +16,9 @@ pub struct UpdateNo(pub u32);
 pub enum PackageVerdict {
     /// Nothing: it is current or ahead, or there is no candidate.
     Settled,
-    /// The update is missing.
-    Missing(UpdateNo),
+    /// The update is missing; of this kind to a host that has these channels and this package. It may be a security update
+    /// to one that skips a version of a security suite on its way to it, and to another not.
+    Missing(UpdateNo, Classification),
     /// No synced, verified source answers for it: its host is unknown.
     Unknown,
 }
@@ -38,11 +40,11 @@ pub(super) type Page = [AtomicU32; PAGE];
 const PAGE: usize = 1 << 16;
 
 /// A verdict as a number, so that a page is small and can be filled by several threads.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Code(u32);
 
 impl Code {
-    const UNASKED: Self = Self(0);
+    pub(super) const UNASKED: Self = Self(0);
     pub(super) const SETTLED: Self = Self(1);
     pub(super) const UNKNOWN: Self = Self(2);
     const FIRST_UPDATE: u32 = 3;
@@ -50,7 +52,26 @@ impl Code {
     /// The place of the missing update among the table's updates.
     #[inline]
     pub(super) fn update(self) -> Option<usize> {
-        self.0.checked_sub(Self::FIRST_UPDATE).map(|place| place as usize)
+        self.missing().map(|(place, _)| place as usize)
+    }
+
+    /// A number and a kind of update.
+    pub(super) fn of_update(number: u32, class: Classification) -> Self {
+        let room = number.checked_mul(2).and_then(|number| {
+            number.checked_add(Self::FIRST_UPDATE + u32::from(class == Classification::Security))
+        });
+        Self(room.expect("memory ends before 2^31 updates"))
+    }
+
+    /// The same again.
+    #[inline]
+    pub(super) fn missing(self) -> Option<(u32, Classification)> {
+        let packed = self.0.checked_sub(Self::FIRST_UPDATE)?;
+        let class = match packed % 2 {
+            0 => Classification::Other,
+            _ => Classification::Security,
+        };
+        Some((packed / 2, class))
     }
 }
 
@@ -81,8 +102,10 @@ impl<Rule: Fn(ChannelsNo, PackageId) -> PackageVerdict> VerdictTable<Rule> {
         };
         match self.code(page, channels, package) {
             Code::SETTLED => PackageVerdict::Settled,
-            code => match code.update() {
-                Some(place) => PackageVerdict::Missing(self.updates().numbers[place]),
+            code => match code.missing() {
+                Some((place, class)) => {
+                    PackageVerdict::Missing(self.updates().numbers[place as usize], class)
+                }
                 None => PackageVerdict::Unknown,
             },
         }
@@ -129,17 +152,13 @@ impl<Rule: Fn(ChannelsNo, PackageId) -> PackageVerdict> VerdictTable<Rule> {
         match (self.rule)(channels, package) {
             PackageVerdict::Settled => Code::SETTLED,
             PackageVerdict::Unknown => Code::UNKNOWN,
-            PackageVerdict::Missing(update) => {
+            PackageVerdict::Missing(update, class) => {
                 let Updates { places, numbers } = &mut *self.updates();
                 let place = *places.entry(update).or_insert_with(|| {
                     numbers.push(update);
                     (numbers.len() - 1) as u32
                 });
-                Code(
-                    place
-                        .checked_add(Code::FIRST_UPDATE)
-                        .expect("memory ends before 2^32 updates"),
-                )
+                Code::of_update(place, class)
             }
         }
     }

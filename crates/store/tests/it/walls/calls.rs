@@ -9,13 +9,13 @@ use super::world::{
 use crate::catalog::{a_document, a_source, source_id, update_key};
 use crate::engines::{at, digest, host_id, new_host, site_id};
 use crate::people::user_id;
-use domain::assess::fleet::{ChunkNo, HostNo, PackageId};
+use domain::assess::fleet::{ChunkNo, Counts, HostNo, PackageId};
 use domain::id::{RoleId, SiteId, UserId};
 use store::audit::RecordFilter;
 use store::channel_match::ChannelMatch;
 use store::document::DocumentKind;
 use store::enrolment_token::Spent;
-use store::host::{HostEdit, HostFilter, HostMode, HostStanding, HostState, Observed, Standing};
+use store::host::{CountsBlock, HostEdit, HostFilter, HostMode, HostStanding, HostState, Observed, Standing};
 use store::source::SourceState;
 use store::update::UpdateFilter;
 use store::user::{UserEdit, UserState};
@@ -153,10 +153,12 @@ fn of_hosts() -> Vec<Call> {
             let standing = Standing {
                 host_no: HostNo(0),
                 standing: HostStanding::UpdatesMissing,
-                missing: 9,
-                missing_security: 9,
             };
             host::set_standings(tx, scope, &world.fence, &[standing], at(9))
+        };
+        "host::set_counts" => {
+            let counts = Counts { missing: 9, security: 9 };
+            host::set_counts(tx, scope, &world.fence, &[(CountsBlock::of(HostNo(0)), vec![counts])])
         };
         "host::fleet" => {
             let mut hosts = Vec::new();
@@ -196,6 +198,7 @@ fn of_documents() -> Vec<Call> {
             host_document::note_uses(tx, scope, digest(CHANNELS), &[digest(KEY_FILE), digest(UNUSED)])
         };
         "host_document::as_of" => host_document::as_of(tx, scope, host_id(1), DocumentKind::Inventory, at(9));
+        "host_document::all_as_of" => host_document::all_as_of(tx, scope, DocumentKind::Inventory, at(9));
         "host_document::history" => {
             host_document::history(tx, scope, host_id(1), DocumentKind::Inventory, None, 10)
         };
@@ -203,16 +206,7 @@ fn of_documents() -> Vec<Call> {
         "inventory_package::put" => {
             inventory_package::put(tx, scope, digest(UNUSED), &[PackageId(4)].into_iter().collect())
         };
-        "inventory_package::get" => inventory_package::get(tx, scope, digest(INVENTORY));
-        "inventory_package::in_force" => {
-            let mut sets = Vec::new();
-            inventory_package::in_force(tx, scope, |digest, _| {
-                sets.push(digest);
-                Ok(())
-            })
-            .map(|()| sets)
-        };
-        "inventory_package::to_do" => inventory_package::to_do(tx, scope, 10);
+        "inventory_package::get_many" => inventory_package::get_many(tx, scope, &[digest(INVENTORY)]);
         "inventory_package::sweep" => inventory_package::sweep(tx, scope, 10);
     }
 }

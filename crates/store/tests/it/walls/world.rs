@@ -2,7 +2,7 @@
 
 use crate::catalog::{a_document, a_source, an_update, source_id, update_key};
 use crate::engines::{WHOLE, a_tenant, at, bytes, digest, host_id, new_host, site_id};
-use domain::assess::fleet::{ChunkNo, HostNo, PackageId};
+use domain::assess::fleet::{Counts, ChunkNo, HostNo, PackageId};
 use domain::digest::Sha256Digest;
 use domain::id::{AuditId, EnrolmentTokenId, GrantId, KeyId, NodeId, RequestId, RoleId, SnapshotId, TokenId};
 use store::agent_chain::AgentChain;
@@ -14,7 +14,7 @@ use store::coverage::Coverage;
 use store::document::DocumentKind;
 use store::enrolment_token::{Admits, NewEnrolmentToken};
 use store::finding::{FindingChunk, Generation};
-use store::host::HostStanding;
+use store::host::{CountsBlock, HostStanding};
 use store::host_change::{ChangeAction, ChangedBy, HostChange};
 use store::host_document::HostDocument;
 use store::idempotency_key::{Answer, RequestName};
@@ -347,5 +347,10 @@ fn findings(tx: &mut Tx, scope: &Scope, fence: &Fence) -> Result<Generation, Err
     let second = finding::begin(tx, scope, fence, "{}", at(2))?;
     finding::write(tx, scope, fence, &second, &[a_chunk([0, 1])])?;
     coverage::write(tx, scope, fence, &second, &[covered("[2]")])?;
+    let counts = Counts {
+        missing: 2,
+        security: 1,
+    };
+    host::set_counts(tx, scope, fence, &[(CountsBlock::of(HostNo(0)), vec![counts; 2])])?;
     Ok(second)
 }
