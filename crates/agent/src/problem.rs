@@ -83,7 +83,7 @@ pub(crate) fn printable(text: &str) -> String {
         .chars()
         .take(QUOTED_CHARS)
         .map(|c| {
-            if c.is_control() || is_direction(c) {
+            if domain::text::is_steering(c) {
                 '\u{fffd}'
             } else {
                 c
@@ -94,11 +94,6 @@ pub(crate) fn printable(text: &str) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// Unicode's marks that reorder or hide the text around them.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// An error and its causes in one line.

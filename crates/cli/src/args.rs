@@ -1,5 +1,6 @@
 //! The command line: what may be said, and what it means. Doing it is for the other modules.
 
+use crate::exit;
 #[cfg(feature = "server")]
 use crate::fleet;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 
 /// Keeps fleets patched, and proves it.
 #[derive(Debug, Parser)]
-#[command(name = "patchyard", version, max_term_width = 110)]
+#[command(name = "patchyard", version, max_term_width = 110, after_help = exit::ALL)]
 pub struct CommandLine {
     /// What to do.
     #[command(subcommand)]
@@ -28,17 +29,10 @@ pub enum Command {
     Listen(fleet::args::Listen),
     /// Make the server a service of this machine, from a package of its own. Needs root.
     #[cfg(feature = "server")]
-    Install,
+    Install(fleet::args::Install),
     /// Remove the service; with --purge everything that Patchyard keeps on this machine too.
     #[cfg(feature = "server")]
-    Uninstall {
-        /// Remove data, caches, log-ins and the agent's state too.
-        #[arg(long)]
-        purge: bool,
-        /// The data folder, where it is not the usual one.
-        #[arg(long, value_name = "DIR")]
-        data: Option<PathBuf>,
-    },
+    Uninstall(fleet::args::Uninstall),
     /// Log in to a server on another machine; later commands ask it.
     #[cfg(feature = "server")]
     Login(fleet::args::Login),
@@ -55,7 +49,7 @@ pub enum Command {
 
 /// How to scan.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = exit::SCAN)]
 pub struct ScanArgs {
     /// Assess the file tree in DIR (a chroot, a mounted image, a backup) by the sources, keys, pins and packages in it.
     #[arg(long, value_name = "DIR", default_value = "/")]
@@ -115,11 +109,3 @@ pub enum Colour {
     /// Never.
     Never,
 }
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  assessed; nothing that --fail-on watches for
-  1  the scan failed; the message says what to do
-  2  the command line was wrong
-  3  --fail-on security or any: such updates are missing
-  4  --fail-on: no such update is known to be missing, but some packages were not assessed";

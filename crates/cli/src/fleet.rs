@@ -2,8 +2,12 @@
 //! its API; people get tables, programs the API's own JSON.
 
 pub mod args;
+mod audit;
+mod authority;
 pub mod client;
 mod columns;
+mod coverage;
+mod csv;
 mod enrol;
 mod hosts;
 pub mod login;
@@ -11,18 +15,21 @@ pub mod operations;
 mod people;
 mod sources;
 mod storage;
+mod support;
 pub mod table;
 pub mod target;
 mod updates;
 
+use crate::exit;
 use crate::place::Variables;
-use crate::text::{Style, shown_json};
+use crate::text::Style;
 use anyhow::{Context, bail};
-use args::{Asking, FleetCommand};
-use client::Client;
+use args::{Asking, FleetCommand, Format};
+use client::{Client, May};
+use domain::text::escaped_json;
+pub use enrol::own_address;
 use jiff::Timestamp;
 use serde_json::Value;
-use std::fmt::Write;
 use table::Column;
 
 /// What every command works with.
@@ -37,35 +44,56 @@ pub struct Asker {
     pub now: Timestamp,
 }
 
+/// What a command did.
+pub struct Done {
+    /// To print.
+    pub text: String,
+    /// The exit code, of those in [`exit`].
+    pub exit_code: u8,
+}
+
+impl From<String> for Done {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            exit_code: exit::DONE,
+        }
+    }
+}
+
+/// Finds the server that is meant.
+pub type Open<'a> = dyn Fn(&Asking) -> anyhow::Result<Asker> + 'a;
+
 /// Does what the command line says and gives what is to be printed.
 ///
 /// # Errors
 /// There is no server, it cannot be reached, or it refuses.
-pub fn run(
-    command: &FleetCommand,
-    variables: &Variables<'_>,
-    style: Style,
-    now: Timestamp,
-) -> anyhow::Result<String> {
-    let asker = |asking: &Asking| Asker::new(asking, variables, style, now);
-    match command {
+pub fn run(command: &FleetCommand, asker: &Open<'_>, now: Timestamp) -> anyhow::Result<Done> {
+    let text = match command {
         FleetCommand::Host(host) => hosts::run(&asker(&host.asking)?, &host.command),
         FleetCommand::Update(update) => updates::update(&asker(&update.asking)?, &update.command),
         FleetCommand::Finding(finding) => updates::finding(&asker(&finding.asking)?, &finding.command),
+        FleetCommand::Coverage(wanted) => coverage::run(&asker(&wanted.asking)?, &wanted.command),
         FleetCommand::AtRisk(at_risk) => updates::at_risk(&asker(&at_risk.asking)?, &at_risk.command),
         FleetCommand::Source(source) => sources::run(&asker(&source.asking)?, &source.command),
         FleetCommand::Tenant(tenant) => people::tenant(&asker(&tenant.asking)?, &tenant.command),
         FleetCommand::Site(site) => people::site(&asker(&site.asking)?, &site.command),
         FleetCommand::User(user) => people::user(&asker(&user.asking)?, &user.command),
         FleetCommand::Token(token) => people::token(&asker(&token.asking)?, &token.command),
-        FleetCommand::Audit(audit) => people::audit(&asker(&audit.asking)?, &audit.command),
+        FleetCommand::Audit(audit) => audit::run(&asker(&audit.asking)?, &audit.command),
+        FleetCommand::Authority(wanted) => authority::run(&asker(&wanted.asking)?, &wanted.command),
         FleetCommand::Storage(storage) => storage::run(&asker(&storage.asking)?, &storage.command),
-        FleetCommand::Doctor(doctor) => Ok(operations::doctor(&asker(&doctor.asking)?)?.text),
-        FleetCommand::Backup(backup) => operations::backup(|| asker(&backup.asking), &backup.command, now),
+        FleetCommand::SupportBundle(wanted) => support::run(&asker(&wanted.asking)?, &wanted.command),
+        FleetCommand::Doctor(doctor) => return operations::doctor(&asker(&doctor.asking)?),
+        FleetCommand::Backup(backup) => {
+            let format = backup.asking.format();
+            operations::backup(|| asker(&backup.asking), &backup.command, format, now)
+        }
         FleetCommand::Restore(restore) => operations::restore(restore, now),
         FleetCommand::Db { command } => operations::database(command, now),
         FleetCommand::Enrol(enrol) => enrol::run(&asker(&enrol.asking)?, &enrol.command),
-    }
+    };
+    Ok(text?.into())
 }
 
 impl Asker {
@@ -81,8 +109,12 @@ impl Asker {
     ) -> anyhow::Result<Self> {
         let data = variables.data(asking.data.as_deref())?;
         let target = target::target(asking.server.as_deref(), &data, variables)?;
+        let may = match asking.format() {
+            Format::People | Format::Json => May::Change,
+            Format::Csv => May::Read,
+        };
         Ok(Self {
-            client: Client::new(target)?,
+            client: Client::new(target, may)?,
             asking: asking.clone(),
             style,
             now,
@@ -129,36 +161,50 @@ impl Asker {
         }
     }
 
-    /// A list, as a table or as JSON.
+    /// A list, as a table, as CSV or as JSON.
     pub fn show_list(&self, items: &[Value], columns: &[Column], none: &str) -> anyhow::Result<String> {
-        if self.asking.json {
-            return json(&Value::Array(items.to_vec()));
-        }
-        Ok(table::render(items, columns, none, self.now, self.style))
+        Ok(match self.asking.format() {
+            Format::People => table::render(items, columns, none, self.now, self.style),
+            Format::Csv => csv::render(items, columns),
+            Format::Json => json(&Value::Array(items.to_vec()))?,
+        })
     }
 
-    /// One thing, as lines or as JSON.
+    /// One thing, as lines, as CSV or as JSON.
     pub fn show_one(&self, item: &Value, columns: &[Column]) -> anyhow::Result<String> {
-        if self.asking.json {
-            return json(item);
-        }
-        Ok(table::card(item, columns, self.now, self.style))
+        Ok(match self.asking.format() {
+            Format::People => table::card(item, columns, self.now, self.style),
+            Format::Csv => csv::render(std::slice::from_ref(item), columns),
+            Format::Json => json(item)?,
+        })
     }
 
     /// What was done: a sentence for people, the answer for programs.
     pub fn say(&self, answer: &Value, sentence: &str) -> anyhow::Result<String> {
-        if self.asking.json {
-            return json(answer);
-        }
-        let mut text = String::new();
-        let _ = writeln!(text, "{sentence}");
-        Ok(text)
+        said(self.asking.format(), answer, sentence)
+    }
+}
+
+/// What was done: a sentence for people, the answer for programs.
+///
+/// # Errors
+/// There is no list to print as CSV.
+pub fn said(format: Format, answer: &Value, sentence: &str) -> anyhow::Result<String> {
+    match format {
+        Format::People => Ok(format!("{sentence}\n")),
+        Format::Json => json(answer),
+        Format::Csv => bail!("this command gives no list: --csv is for lists"),
     }
 }
 
 /// JSON as it is printed, ending in a newline.
 pub fn json(value: &Value) -> anyhow::Result<String> {
-    Ok(shown_json(serde_json::to_string_pretty(value)?) + "\n")
+    Ok(escaped_json(&serde_json::to_string_pretty(value)?).into_owned() + "\n")
+}
+
+/// Whether this is the id of something, not a name.
+fn is_id(text: &str) -> bool {
+    text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 fn is_called(item: &Value, name: &str) -> bool {
@@ -184,3 +230,6 @@ pub fn once() -> String {
         .expect("the system has random numbers");
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use crate::report::{
     Classification, Package, PackageState, ProblemEffect, Reboot, Report, Source, SourceState, Standing,
     System, Update,
 };
-use crate::text::{Style, age, counted, grouped, shown};
+use crate::text::{Style, age, counted, grouped, padded, shown, width};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -130,17 +130,12 @@ fn updates(out: &mut String, report: &Report, which: Shown, style: Style) {
         .filter(|update| which == Shown::Everything || update.classification == Classification::Security)
         .filter_map(|update| Row::of(update, style))
         .collect();
-    let width = |cell: fn(&Row) -> &str| {
-        rows.iter()
-            .map(|row| cell(row).chars().count())
-            .max()
-            .unwrap_or(0)
-    };
+    let widest = |cell: fn(&Row) -> &str| rows.iter().map(|row| width(cell(row))).max().unwrap_or(0);
     let (source, installed, available, count) = (
-        width(|row| &row.source),
-        width(|row| &row.installed),
-        width(|row| &row.available),
-        width(|row| &row.count),
+        widest(|row| &row.source),
+        widest(|row| &row.installed),
+        widest(|row| &row.available),
+        widest(|row| &row.count),
     );
     for row in &rows {
         let label = match row.classification {
@@ -148,8 +143,13 @@ fn updates(out: &mut String, report: &Report, which: Shown, style: Style) {
             Classification::Other => "update  ".to_owned(),
         };
         let text = format!(
-            "  {label}  {:source$}  {:installed$} {} {:available$}  {:count$}  {}",
-            row.source, row.installed, style.arrow, row.available, row.count, row.effect
+            "  {label}  {}  {} {} {}  {}  {}",
+            padded(&row.source, source),
+            padded(&row.installed, installed),
+            style.arrow,
+            padded(&row.available, available),
+            padded(&row.count, count),
+            row.effect
         );
         line(out, text.trim_end());
     }

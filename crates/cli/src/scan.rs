@@ -10,6 +10,7 @@ pub mod simulate;
 
 use crate::args::ScanArgs;
 use crate::place;
+use crate::progress::Progress;
 use crate::report::{ListsOrigin, Report};
 use agent::effects::processes::Processes;
 use agent::host::{Host, ReadOptions};
@@ -206,6 +207,7 @@ fn simulate(
         config: &host.channel_config,
         machine_id: host.facts.machine_id.as_deref(),
     };
+    let _progress = Progress::begin("asking apt what it would do");
     Ok(simulate::simulate(&world)?)
 }
 

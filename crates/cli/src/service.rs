@@ -1,11 +1,16 @@
 //! Keeping the server on this machine: a Debian package made of this very program, installed by dpkg, run by systemd; and
 //! taking every trace of it away again.
 
+use crate::fleet::args::Format;
+use crate::fleet::said as answer;
 use anyhow::{Context, bail, ensure};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// The agent's package, as it lies beside the program that hands it out.
+const AGENT_PACKAGE: &str = "patchyard-agent.deb";
 
 /// The unit of the server. It may read and write its own folder and nothing else.
 const UNIT: &str = "\
@@ -17,7 +22,7 @@ After=network-online.target
 
 [Service]
 Type=exec
-ExecStart=/usr/bin/patchyard up --no-agent --data /var/lib/patchyard
+ExecStart=/usr/bin/patchyard up --no-agent --data /var/lib/patchyard --agent-package /usr/lib/patchyard/patchyard-agent.deb
 User=patchyard
 StateDirectory=patchyard
 StateDirectoryMode=0700
@@ -33,11 +38,19 @@ PrivateDevices=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectControlGroups=yes
+ProtectKernelLogs=yes
+ProtectClock=yes
+ProtectHostname=yes
+CapabilityBoundingSet=
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RemoveIPC=yes
 LockPersonality=yes
 MemoryDenyWriteExecute=yes
 SystemCallArchitectures=native
+SystemCallFilter=@system-service
 UMask=0077
 
 [Install]
@@ -81,7 +94,8 @@ if [ \"$1\" = purge ]; then
 fi
 ";
 
-/// The server's package: this program, its unit and its scripts. Gives the package's path below `folder`.
+/// The server's package: this program, its unit and its scripts; and the agent's package, if it lies beside the program, for
+/// the hosts to come. Gives the package's path below `folder`.
 ///
 /// # Errors
 /// A file cannot be written, or dpkg-deb is missing or fails.
@@ -98,6 +112,13 @@ pub fn package(program: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(stage.join("usr/bin")).context("make a folder for the package")?;
     fs::copy(program, &binary).with_context(|| format!("copy {}", program.display()))?;
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o755))?;
+    let agent = program.with_file_name(AGENT_PACKAGE);
+    if agent.is_file() {
+        let own = stage.join("usr/lib/patchyard");
+        fs::create_dir_all(&own).context("make a folder for the package")?;
+        fs::copy(&agent, own.join(AGENT_PACKAGE)).with_context(|| format!("copy {}", agent.display()))?;
+        fs::set_permissions(own.join(AGENT_PACKAGE), fs::Permissions::from_mode(0o644))?;
+    }
     let size = fs::metadata(&binary)?.len().div_ceil(1024);
     let architecture = said(Command::new("dpkg").arg("--print-architecture"))?;
     let version = env!("CARGO_PKG_VERSION");
@@ -114,7 +135,8 @@ pub fn package(program: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let package = folder.join(format!("patchyard_{version}_{architecture}.deb"));
     said(
         Command::new("dpkg-deb")
-            .args(["--root-owner-group", "--build"])
+            // It goes no farther than to this machine's dpkg: packing it tighter would take longer than all the rest.
+            .args(["--root-owner-group", "-Znone", "--build"])
             .arg(&stage)
             .arg(&package),
     )?;
@@ -125,7 +147,7 @@ pub fn package(program: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// Not root, or dpkg is missing or fails.
-pub fn install(program: &Path) -> anyhow::Result<String> {
+pub fn install(program: &Path, format: Format) -> anyhow::Result<String> {
     ensure!(
         rustix::process::geteuid().is_root(),
         "installing needs root: sudo {} install",
@@ -138,11 +160,16 @@ pub fn install(program: &Path) -> anyhow::Result<String> {
         true => "The server runs as patchyard.service; `journalctl -u patchyard` shows its log.",
         false => "systemd does not run here: start the server with `patchyard up --data /var/lib/patchyard`.",
     };
-    Ok(format!(
-        "Installed patchyard {}. {how}\n\
-         Log in with: sudo patchyard user link     Remove it with: sudo patchyard uninstall --purge\n",
-        env!("CARGO_PKG_VERSION")
-    ))
+    let version = env!("CARGO_PKG_VERSION");
+    let sentence = format!(
+        "Installed patchyard {version}. {how}\n\
+         Log in with: sudo patchyard user link     Remove it with: sudo patchyard uninstall --purge"
+    );
+    answer(
+        format,
+        &serde_json::json!({ "installed": "patchyard", "version": version }),
+        &sentence,
+    )
 }
 
 /// What an uninstallation leaves.
@@ -250,9 +277,16 @@ mod tests {
             return;
         }
         let folder = tempfile::tempdir().expect("a folder");
-        let package = package(Path::new("/bin/true"), folder.path()).expect("make the package");
+        let program = folder.path().join("true");
+        fs::copy("/bin/true", &program).expect("copy");
+        fs::write(folder.path().join(AGENT_PACKAGE), "the agent's").expect("write");
+        let package = package(&program, folder.path()).expect("make the package");
         let listed = said(Command::new("dpkg-deb").arg("--contents").arg(&package)).expect("list");
-        assert!(listed.contains("./usr/bin/patchyard"), "{listed}");
+        assert!(listed.contains("./usr/bin/patchyard\n"), "{listed}");
+        assert!(
+            listed.contains("./usr/lib/patchyard/patchyard-agent.deb\n"),
+            "{listed}"
+        );
         assert!(listed.contains("root/root"), "{listed}");
         for script in [AFTER_INSTALLATION, BEFORE_REMOVAL, AFTER_REMOVAL] {
             let path = folder.path().join("script");

@@ -2,22 +2,33 @@
 //! only where it is wanted.
 
 use crate::args::Colour;
+use domain::text::is_steering;
 use std::borrow::Cow;
 use std::io::IsTerminal;
+use unicode_width::UnicodeWidthChar;
 
-/// Foreign text with every character that could steer a terminal, reorder a line or hide shown as an escape.
+/// So many marks may stand on one letter; more of them pile up over the lines around it.
+const MARKS_ON_A_LETTER: usize = 4;
+
+/// Foreign text with every character that could steer a terminal, reorder a line, hide or pile up shown as an escape.
 pub fn shown(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(is_plain) || !text.chars().any(is_unsafe) {
+    if text.bytes().all(is_plain) {
         return Cow::Borrowed(text);
     }
-    let escape = |c: char| {
-        if is_unsafe(c) {
-            c.escape_unicode().to_string()
+    let mut out = String::with_capacity(text.len());
+    let mut marks = 0;
+    for c in text.chars() {
+        marks = if c.width() == Some(0) { marks + 1 } else { 0 };
+        if is_steering(c) || marks > MARKS_ON_A_LETTER {
+            out.extend(c.escape_unicode());
         } else {
-            c.to_string()
+            out.push(c);
         }
-    };
-    Cow::Owned(text.chars().map(escape).collect())
+    }
+    match out == text {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(out),
+    }
 }
 
 /// ASCII that shows as itself; nearly all there is, and seen much faster than characters are.
@@ -25,27 +36,31 @@ fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~')
 }
 
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+/// How many columns of a terminal a text takes (Unicode Standard Annex 11). It holds nothing that steers: see [`shown`].
+pub fn width(text: &str) -> usize {
+    match text.is_ascii() {
+        true => text.len(),
+        false => text.chars().map(|c| c.width().unwrap_or(0)).sum(),
+    }
 }
 
-/// JSON with every character escaped that could steer a terminal: outside of strings JSON has none.
-pub fn shown_json(json: String) -> String {
-    if json.bytes().all(|byte| byte == b'\n' || is_plain(byte)) {
-        return json;
+/// The text, or its beginning and a mark where it takes more than `columns`.
+pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+    if width(text) <= columns {
+        return Cow::Borrowed(text);
     }
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c != '\n' && is_unsafe(c) {
-            c.encode_utf16(&mut [0; 2])
-                .iter()
-                .for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
-        } else {
-            out.push(c);
-        }
-    }
-    out
+    let mut room = columns.saturating_sub(1);
+    let kept = text.chars().take_while(|c| {
+        let fits = c.width().unwrap_or(0) <= room;
+        room = room.saturating_sub(c.width().unwrap_or(0));
+        fits
+    });
+    Cow::Owned(kept.chain(['…']).collect())
+}
+
+/// The text with spaces behind it up to this many columns.
+pub fn padded(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
 /// An error and its causes in one line.
@@ -54,6 +69,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(": ")
+}
+
+/// An error and its causes in one line as a person sees them: what they quote is foreign.
+pub fn refusal(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(|cause| shown(&cause.to_string()).into_owned());
+    causes.collect::<Vec<_>>().join(": ")
 }
 
 /// `1212` as `1,212`.
@@ -93,7 +114,12 @@ pub struct Style {
     pub arrow: &'static str,
     /// Between the facts of a line.
     pub dot: &'static str,
+    /// How many columns a line may take; nothing where no person reads it, and lines may get as long as they are.
+    pub columns: Option<usize>,
 }
+
+/// No terminal is taken for narrower.
+const NARROWEST: usize = 40;
 
 impl Style {
     /// The style for standard output, from the option, the terminal and the environment.
@@ -115,7 +141,16 @@ impl Style {
             locale.contains("UTF-8") || locale.contains("UTF8")
         });
         let (arrow, dot) = if is_utf8 { ("→", "·") } else { ("->", "-") };
-        Self { colour, arrow, dot }
+        let said = variable("COLUMNS").and_then(|columns| columns.parse().ok());
+        let columns = said
+            .or_else(terminal_columns)
+            .map(|columns| columns.max(NARROWEST));
+        Self {
+            colour,
+            arrow,
+            dot,
+            columns,
+        }
     }
 
     /// For what needs action first.
@@ -152,6 +187,12 @@ impl Style {
     }
 }
 
+/// The width of the terminal that standard output is.
+fn terminal_columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,18 +205,72 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_its_meaning_when_it_is_made_harmless() {
-        let text = "a\u{202e}b\u{9b}c\u{e0001}d\n\u{1b}";
-        let json = serde_json::to_string_pretty(&[text]).expect("a text is JSON");
-        let harmless = shown_json(json);
-        assert!(
-            !harmless.chars().any(|c| c != '\n' && is_unsafe(c)),
-            "{harmless:?}"
-        );
-        assert_eq!(
-            serde_json::from_str::<Vec<String>>(&harmless).expect("still JSON"),
-            [text]
-        );
+    fn marks_do_not_pile_up_over_the_lines_around() {
+        assert_eq!(shown("e\u{301}"), "e\u{301}");
+        let piled = "Z".to_owned() + &"\u{334}".repeat(500);
+        assert_eq!(shown(&piled).chars().filter(|&c| c == '\u{334}').count(), 4);
+    }
+
+    #[test]
+    fn what_is_cut_keeps_its_promised_width() {
+        assert_eq!(cut("東京都庁", 5), "東京…");
+        assert_eq!(cut("東京都庁", 4), "東…");
+        assert_eq!(cut("東京", 4), "東京");
+        assert_eq!(padded("東京", 6), "東京  ");
+        assert_eq!(width("e\u{301}"), 1);
+    }
+
+    #[test]
+    fn what_perl_says_a_renderer_may_leave_out_is_escaped() {
+        // Perl carries Unicode's own tables (DerivedCoreProperties.txt and others).
+        const PROGRAM: &str = r"for my $c (0..0xd7ff, 0xe000..0x10ffff) {
+            print qq($c\n) if chr($c) =~ /\p{Default_Ignorable_Code_Point}|\p{Bidi_Control}|\p{Zl}|\p{Zp}|\p{Cc}/ }";
+        let output = std::process::Command::new("perl").args(["-e", PROGRAM]).output();
+        let Some(output) = output.ok().filter(|output| output.status.success()) else {
+            testkit::skip::skip(&"perl with Unicode's tables is not here");
+            return;
+        };
+        let numbers = String::from_utf8(output.stdout).expect("numbers");
+        let hidden: Vec<char> = numbers
+            .lines()
+            .filter_map(|line| char::from_u32(line.parse().ok()?))
+            .collect();
+        assert!(hidden.len() > 4000, "{} characters", hidden.len());
+        let shown: Vec<&char> = hidden.iter().filter(|c| !is_steering(**c)).collect();
+        assert!(shown.is_empty(), "{shown:?}");
+    }
+
+    #[test]
+    fn a_text_takes_the_columns_that_the_systems_own_library_says() {
+        // glibc's wcswidth, which nobody here wrote.
+        const PROGRAM: &str = "import ctypes, locale, sys\n\
+            locale.setlocale(locale.LC_ALL, 'C.UTF-8')\n\
+            for text in sys.argv[1:]: print(ctypes.CDLL(None).wcswidth(ctypes.c_wchar_p(text), ctypes.c_size_t(len(text))))";
+        let texts = [
+            "web3",
+            "Zürich",
+            "e\u{301}",
+            "東京都庁",
+            "ｆｕｌｌ",
+            "Ελλάδα",
+            "дом",
+            "한국",
+            "🏠 home",
+            "½ €",
+            "นี้",
+            "ﬃ",
+        ];
+        let output = std::process::Command::new("python3")
+            .args(["-c", PROGRAM])
+            .args(texts)
+            .output();
+        let Ok(output) = output else {
+            testkit::skip::skip(&"python3 is not here");
+            return;
+        };
+        let theirs = String::from_utf8(output.stdout).expect("numbers");
+        let ours: Vec<String> = texts.iter().map(|text| width(text).to_string()).collect();
+        assert_eq!(theirs.lines().collect::<Vec<_>>(), ours);
     }
 
     #[test]

@@ -2,16 +2,20 @@
 
 pub mod here;
 
-use crate::fleet::args::{Listen, Up};
+use crate::fleet::args::{Format, Listen, Up};
+use crate::fleet::own_address;
 use crate::place::Variables;
 use crate::text;
 use anyhow::{Context, bail};
+use domain::text::escaped_json;
+use here::Voice;
+use serde_json::{Value, json};
 use server::operations::logs::{self, Destination};
+use server::private_file::write_durably;
 use server::{Running, Server, Settings};
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +26,7 @@ use std::time::Duration;
 pub fn up(up: &Up, variables: &Variables<'_>) -> anyhow::Result<()> {
     let data = variables.data(up.data.as_deref())?;
     let settings = Settings::read(&data)?;
+    let format = up.answering.format();
     let destination = match ((variables.variable)("JOURNAL_STREAM"), up.no_agent) {
         (Some(_), true) => Destination::Journal,
         _ => Destination::FilesAndTerminal(data.join("logs")),
@@ -37,20 +42,35 @@ pub fn up(up: &Up, variables: &Variables<'_>) -> anyhow::Result<()> {
     runtime.block_on(async {
         let running = Server::start(settings).await?;
         note_address(&data, &running)?;
-        say_where(&running, variables)?;
+        let voice = Voice {
+            format,
+            program: program(variables),
+            data: up
+                .data
+                .as_ref()
+                .map_or_else(String::new, |data| format!(" --data {}", data.display())),
+        };
+        // There is a log-in link in it, which is no business of a journal: `patchyard user link` makes another.
+        if !matches!(destination, Destination::Journal) {
+            say_where(&running, &voice)?;
+        }
         let package = tokio::spawn(offer_package(running.context().clone(), package_file(up)?));
         let here = match up.no_agent {
             true => None,
-            false => Some(here::begin(&data)),
+            false => Some(here::begin(&data, voice)),
         };
         until_told().await?;
         package.abort();
-        say("\nStopping ...\n")?;
+        say(format, &json!({ "said": "stopping" }), "\nStopping ...")?;
         if let Some(here) = here {
             here.end().await;
         }
         running.stop().await?;
-        say("Stopped. The same command resumes.\n")
+        say(
+            format,
+            &json!({ "said": "stopped" }),
+            "Stopped. The same command resumes.",
+        )
     })
 }
 
@@ -68,7 +88,7 @@ pub fn listen(listen: &Listen, variables: &Variables<'_>) -> anyhow::Result<Stri
     };
     set_listen(&mut text, listen.address);
     make_private(&data)?;
-    write_private(&path, &text)?;
+    write_durably(&path, text.as_bytes()).with_context(|| format!("write {}", path.display()))?;
     if let Err(error) = Settings::read(&data) {
         bail!("{}", text::chain(&error));
     }
@@ -76,10 +96,12 @@ pub fn listen(listen: &Listen, variables: &Variables<'_>) -> anyhow::Result<Stri
         ip if ip.is_loopback() => "only this machine reaches it",
         _ => "other machines reach it, as far as firewalls let them",
     };
-    Ok(format!(
-        "From its next start on the server listens on {}: {reach}. Agents that are enrolled already learn the address by themselves.\n",
+    let sentence = format!(
+        "From its next start on the server listens on {}: {reach}. Agents that are enrolled already learn the address by themselves.",
         listen.address
-    ))
+    );
+    let answer = json!({ "listen": listen.address.to_string() });
+    crate::fleet::said(listen.answering.format(), &answer, &sentence)
 }
 
 /// Puts `listen = "..."` in the place of the line that is there, or before the first table.
@@ -108,34 +130,50 @@ fn note_address(data: &Path, running: &Running) -> anyhow::Result<()> {
         true => format!("https://localhost:{}", address.port()),
         false => format!("https://{address}"),
     };
-    write_private(&data.join("local-address"), &format!("{reached}\n"))?;
-    write_private(&data.join("root.pem"), &running.context().authority.root_pem())
+    let keep = |name: &str, text: String| {
+        let path = data.join(name);
+        write_durably(&path, text.as_bytes()).with_context(|| format!("write {}", path.display()))
+    };
+    keep("local-address", format!("{reached}\n"))?;
+    keep("root.pem", running.context().authority.root_pem())
 }
 
-fn say_where(running: &Running, variables: &Variables<'_>) -> anyhow::Result<()> {
-    let program = program(variables);
+fn say_where(running: &Running, voice: &Voice) -> anyhow::Result<()> {
+    let Voice {
+        format,
+        program,
+        data,
+    } = voice;
     let address = running.address();
     let context = running.context();
     let reach = match address.ip().is_loopback() {
-        true => format!(
-            "only this machine reaches it; `{program} listen ADDRESS:{}` opens it",
-            address.port()
-        ),
+        true => {
+            let own = own_address().map_or_else(|| "ADDRESS".to_owned(), |own| own.to_string());
+            let open = format!("{program} listen {own}:{}{data}", address.port());
+            format!("only this machine reaches it; `{open}` opens it")
+        }
         false => "other machines reach it".to_owned(),
     };
     let secret = context.local.new_link(context.clock.now(), &*context.chance);
     let link = format!("https://{address}/login?link={}", *secret);
-    say(&format!(
+    let authority = context.authority.root_digest();
+    let words = format!(
         "\nPatchyard runs at https://{address} ({reach}).\n\
          \x20 log in        {link}   (once, within 30 minutes)\n\
-         \x20 its authority SHA-256 {}\n\
-         \x20 look around   {program} host list\n\
-         \x20 another host  {program} enrol --site main\n\
+         \x20 its authority SHA-256 {authority}\n\
+         \x20 look around   {program} host list{data}\n\
+         \x20 another host  {program} enrol --site main{data}\n\
          \x20 keep it       sudo {program} install\n\
-         \x20 remove it     {program} uninstall --purge\n\
-         \x20 stop          Ctrl-C; the same command resumes\n\n",
-        context.authority.root_digest()
-    ))
+         \x20 remove it     {program} uninstall --purge{data}\n\
+         \x20 stop          Ctrl-C; the same command resumes\n"
+    );
+    let facts = json!({
+        "said": "listening",
+        "url": format!("https://{address}"),
+        "log_in": link,
+        "authority": authority.to_string(),
+    });
+    say(*format, &facts, &words)
 }
 
 /// How the person called this program.
@@ -190,25 +228,12 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("make {}", folder.display()))
 }
 
-/// Writes a file that only its owner reads, whole or not at all.
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let beside = path.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
+/// Says something at once: words for people, for programs an object on a line of its own.
+pub(crate) fn say(format: Format, facts: &Value, words: &str) -> anyhow::Result<()> {
+    let text = match format {
+        Format::People | Format::Csv => format!("{words}\n"),
+        Format::Json => escaped_json(&facts.to_string()).into_owned() + "\n",
     };
-    write().with_context(|| format!("write {}", path.display()))
-}
-
-/// Says something at once.
-pub(crate) fn say(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever read it has gone; the server has not.

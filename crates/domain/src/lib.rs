@@ -11,4 +11,5 @@ pub mod digest;
 pub mod host;
 pub mod id;
 pub mod identity;
+pub mod text;
 pub mod version;

@@ -14,6 +14,7 @@ pub mod context;
 pub mod http;
 pub mod local;
 pub mod operations;
+pub mod private_file;
 pub mod reconcile;
 pub mod settings;
 pub mod start;

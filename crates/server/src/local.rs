@@ -1,8 +1,8 @@
 //! What the person at this machine uses instead of a log-in: the token in the data directory, which only the server's
 //! user can read, and one-time links for a browser. The server keeps their hashes, in memory.
 
-use crate::authority::sealed::write_durably;
 use crate::clock::{Chance, draw};
+use crate::private_file::write_durably;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};

@@ -1,16 +1,14 @@
 //! The API as the commands use it: one server, its pinned authority, one token. What a server refuses becomes an error
 //! that says in its own words why.
 
-use serde_json::Value;
-use std::sync::Arc;
-use std::time::Duration;
-use ureq::http::{Method, Request, Response, header};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+mod download;
+pub mod port;
 
-/// The longest answer that is read, in bytes.
-const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
-/// How long one exchange may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::progress::Progress;
+use port::{Answer, Port, Tls};
+use serde_json::Value;
+use ureq::http::{Method, Request, header};
+
 /// How many items are asked for at once.
 const PAGE: &str = "200";
 
@@ -58,6 +56,9 @@ pub enum ApiError {
     /// The authority kept for it cannot be read.
     #[error("read the certificate of the server's authority: log in again with `patchyard login`")]
     BadAuthority(#[source] Box<ureq::Error>),
+    /// A list was asked for, and this is none.
+    #[error("this command gives no list, and changed nothing: --csv is for lists")]
+    NoList,
 }
 
 impl ApiError {
@@ -67,10 +68,20 @@ impl ApiError {
     }
 }
 
+/// What may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum May {
+    /// Everything.
+    Change,
+    /// Only what changes nothing.
+    Read,
+}
+
 /// A connection to the API.
 pub struct Client {
-    agent: ureq::Agent,
+    port: Box<dyn Port>,
     target: Target,
+    may: May,
 }
 
 /// An answer with the mark by which a change names the state that it was made for (RFC 9110, 8.8.3).
@@ -86,29 +97,24 @@ impl Client {
     ///
     /// # Errors
     /// [`ApiError::BadAuthority`].
-    pub fn new(target: Target) -> Result<Self, ApiError> {
-        let root = Certificate::from_pem(target.root_pem.as_bytes())
-            .map_err(|cause| ApiError::BadAuthority(Box::new(cause)))?;
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::Specific(Arc::new(vec![root])))
-            .build();
-        let config = ureq::Agent::config_builder()
-            .tls_config(tls)
-            .https_only(true)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_global(Some(PATIENCE))
-            .user_agent(concat!("patchyard/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Ok(Self {
-            agent: config.new_agent(),
-            target,
-        })
+    pub fn new(target: Target, may: May) -> Result<Self, ApiError> {
+        let port = Box::new(Tls::new(&target.root_pem)?);
+        Ok(Self::through(port, target, may))
+    }
+
+    /// A client of the server behind a port.
+    pub fn through(port: Box<dyn Port>, target: Target, may: May) -> Self {
+        Self { port, target, may }
     }
 
     /// The address of the server.
     pub fn url(&self) -> &str {
         &self.target.url
+    }
+
+    /// The certificate of the authority by which the server is believed, PEM.
+    pub fn root_pem(&self) -> &str {
+        &self.target.root_pem
     }
 
     /// One resource or one page of a list.
@@ -139,8 +145,14 @@ impl Client {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub fn ask_list(&self, path: &str, question: &Value, most: usize) -> Result<Vec<Value>, ApiError> {
-        self.pages(path, &[], most, |asked| {
+    pub fn ask_list(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        question: &Value,
+        most: usize,
+    ) -> Result<Vec<Value>, ApiError> {
+        self.pages(path, query, most, |asked| {
             Ok(self.ask(Method::POST, path, asked, &[], Some(question))?.body)
         })
     }
@@ -178,8 +190,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`].
     pub fn post(&self, path: &str, body: &Value, key: &str) -> Result<Value, ApiError> {
-        let headers = [("idempotency-key", key)];
-        Ok(self.ask(Method::POST, path, &[], &headers, Some(body))?.body)
+        self.change(Method::POST, path, &[("idempotency-key", key)], Some(body))
     }
 
     /// Changes the resource that was read with this ETag.
@@ -187,8 +198,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`].
     pub fn patch(&self, path: &str, etag: &str, body: &Value) -> Result<Value, ApiError> {
-        let headers = [("if-match", etag)];
-        Ok(self.ask(Method::PATCH, path, &[], &headers, Some(body))?.body)
+        self.change(Method::PATCH, path, &[("if-match", etag)], Some(body))
     }
 
     /// Removes the resource that was read with this ETag.
@@ -197,7 +207,7 @@ impl Client {
     /// [`ApiError`].
     pub fn delete(&self, path: &str, etag: Option<&str>) -> Result<(), ApiError> {
         let headers: Vec<(&str, &str)> = etag.map(|etag| ("if-match", etag)).into_iter().collect();
-        self.ask(Method::DELETE, path, &[], &headers, None).map(drop)
+        self.change(Method::DELETE, path, &headers, None).map(drop)
     }
 
     fn ask(
@@ -212,8 +222,11 @@ impl Client {
         let mut request = Request::builder()
             .method(method)
             .uri(&url)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.target.token))
             .header(header::ACCEPT, "application/json");
+        // Logging in comes before there is a token.
+        if !self.target.token.is_empty() {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.target.token));
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -224,38 +237,41 @@ impl Client {
         let request = request
             .body(text)
             .map_err(|error| self.foreign(path, &error.to_string()))?;
-        let response = self.agent.run(request).map_err(|cause| ApiError::Unreachable {
-            url: self.target.url.clone(),
-            cause: Box::new(cause),
-        })?;
-        self.read(path, response)
-    }
-
-    fn read(&self, path: &str, mut response: Response<ureq::Body>) -> Result<Tagged, ApiError> {
-        let status = response.status();
-        let etag = response
-            .headers()
-            .get(header::ETAG)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        let bytes = response
-            .body_mut()
-            .with_config()
-            .limit(LONGEST_ANSWER)
-            .read_to_vec()
+        let _progress = Progress::begin(&format!("waiting for {}", self.target.url));
+        let answer = self
+            .port
+            .exchange(request)
             .map_err(|cause| ApiError::Unreachable {
                 url: self.target.url.clone(),
-                cause: Box::new(cause),
+                cause,
             })?;
-        let body = if bytes.is_empty() {
-            Ok(Value::Null)
-        } else {
-            serde_json::from_slice::<Value>(&bytes)
+        self.read(path, answer)
+    }
+
+    fn read(&self, path: &str, answer: Answer) -> Result<Tagged, ApiError> {
+        let Answer { status, etag, body } = answer;
+        let body = match body.is_empty() {
+            true => Ok(Value::Null),
+            false => serde_json::from_slice::<Value>(&body),
         };
         match body {
-            Ok(body) if status.is_success() => Ok(Tagged { body, etag }),
-            Ok(problem) => Err(refusal(status.as_u16(), &problem)),
+            Ok(body) if (200..300).contains(&status) => Ok(Tagged { body, etag }),
+            Ok(problem) => Err(refusal(status, &problem)),
             Err(error) => Err(self.foreign(path, &format!("status {status}, {error}"))),
+        }
+    }
+
+    /// Asks for a change, where changes may be asked for.
+    fn change(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value, ApiError> {
+        match self.may {
+            May::Change => Ok(self.ask(method, path, &[], headers, body)?.body),
+            May::Read => Err(ApiError::NoList),
         }
     }
 
@@ -271,10 +287,16 @@ impl Client {
 fn refusal(status: u16, problem: &Value) -> ApiError {
     let member = |name: &str| problem.get(name).and_then(Value::as_str);
     let sentence = member("detail").or_else(|| member("title")).unwrap_or("refused");
+    let at_fault = problem["fields"].as_array().into_iter().flatten();
+    let at_fault = at_fault.filter_map(|field| {
+        let name = field["field"].as_str()?.trim_start_matches('/');
+        let detail = field["detail"].as_str()?;
+        (!sentence.contains(detail)).then(|| format!("; {name}: {detail}"))
+    });
     ApiError::Refused {
         status,
         code: member("code").unwrap_or("unknown").to_owned(),
-        sentence: sentence.to_owned(),
+        sentence: std::iter::once(sentence.to_owned()).chain(at_fault).collect(),
     }
 }
 

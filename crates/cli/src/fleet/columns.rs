@@ -1,6 +1,6 @@
 //! Which members of the API's answers people see, list by list.
 
-use super::table::{Column, Shape, column, text};
+use super::table::{Column, Shape, column, id, text};
 
 /// `host list`
 pub const HOSTS: &[Column] = &[
@@ -10,14 +10,14 @@ pub const HOSTS: &[Column] = &[
     column("missing", "/missing", Shape::Count),
     column("security", "/missing_security", Shape::Count),
     column("state", "/state", Shape::Standing),
-    text("mode", "/mode"),
     column("seen", "/seen_at", Shape::Ago),
+    text("mode", "/mode").spare(),
 ];
 
 /// `host show`
 pub const HOST: &[Column] = &[
     text("host", "/name"),
-    text("id", "/id"),
+    id("/id"),
     text("site", "/site_name"),
     column("state", "/state", Shape::Standing),
     column("standing", "/standing", Shape::Standing),
@@ -46,39 +46,94 @@ pub const HISTORY: &[Column] = &[
     column("received", "/received_at", Shape::Moment),
     column("observed", "/observed_at", Shape::Moment),
     text("what", "/kind"),
-    text("digest", "/digest"),
+    text("digest", "/digest").spare(),
+];
+
+/// `host changes`
+pub const CHANGES: &[Column] = &[
+    column("when", "/observed_at", Shape::Moment),
+    text("by", "/changed_by"),
+    text("action", "/action"),
+    text("package", "/package"),
+    text("architecture", "/architecture").spare(),
+    text("before", "/version_before"),
+    text("after", "/version_after"),
+    text("how", "/detail"),
+];
+
+/// `coverage`
+pub const GAPS: &[Column] = &[
+    text("kind", "/kind"),
+    text("what", "/what"),
+    column("hosts", "/hosts", Shape::Count),
+    text("why", "/why"),
+    text("next step", "/next_step"),
+];
+
+/// `coverage --host`: its sources
+pub const STANZAS: &[Column] = &[
+    text("source", "/uri"),
+    text("suite", "/suite"),
+    column("state", "/state", Shape::Standing),
+    text("why", "/why"),
+    text("next step", "/next_step"),
+];
+
+/// `coverage --host`: its packages
+pub const PACKAGE_GAPS: &[Column] = &[
+    text("package", "/name"),
+    text("architecture", "/architecture").spare(),
+    text("version", "/version"),
+    text("why", "/why"),
+    text("next step", "/next_step"),
 ];
 
 /// `host findings`
 pub const HOST_FINDINGS: &[Column] = &[
-    column("classification", "/classification", Shape::Standing),
+    column("class", "/classification", Shape::Standing),
     text("package", "/name"),
-    text("source", "/source"),
     text("installed", "/installed"),
     text("available", "/available"),
-    text("state", "/state"),
-    text("reason", "/reason"),
+    column("state", "/state", Shape::Standing),
+    text("reason", "/reason").spare(),
+    text("source", "/source").spare(),
 ];
 
 /// `finding list`
 pub const FINDINGS: &[Column] = &[
-    column("classification", "/classification", Shape::Standing),
+    column("class", "/classification", Shape::Standing),
     text("source", "/source"),
     text("version", "/source_version"),
     column("hosts", "/hosts", Shape::Count),
-    text("update", "/id"),
+    id("/id").spare(),
 ];
 
 /// `update list`
 pub const UPDATES: &[Column] = &[
-    column("classification", "/classification", Shape::Standing),
+    column("class", "/classification", Shape::Standing),
     text("source", "/source"),
     text("version", "/source_version"),
     column("hosts", "/hosts", Shape::Count),
     text("publisher", "/origin"),
     column("first seen", "/first_seen_at", Shape::Ago),
-    text("id", "/id"),
+    id("/id").spare(),
 ];
+
+/// `update show`
+pub const UPDATE: &[Column] = &[
+    text("source", "/source"),
+    text("version", "/source_version"),
+    column("class", "/classification", Shape::Standing),
+    column("state", "/state", Shape::Standing),
+    column("hosts", "/hosts", Shape::Count),
+    text("publisher", "/origin"),
+    column("first seen", "/first_seen_at", Shape::Moment),
+    column("withdrawn", "/withdrawn_at", Shape::Moment),
+    id("/id"),
+];
+
+/// `finding explain --csv`
+pub const SENTENCES: &[Column] = &[text("sentence", "")];
 
 /// `update hosts`, `at-risk`
 pub const CONCERNED: &[Column] = &[
@@ -95,14 +150,23 @@ pub const SOURCES: &[Column] = &[
     column("state", "/state", Shape::Standing),
     column("synced", "/last_success_at", Shape::Ago),
     column("next", "/next_sync_at", Shape::Ago),
-    text("problem", "/last_outcome/failure"),
-    text("id", "/id"),
+    text("problem", "/last_outcome/detail"),
+    id("/id").spare(),
+];
+
+/// `source sync`
+pub const SYNCED: &[Column] = &[
+    text("source", "/name"),
+    text("suite", "/codename"),
+    column("tried", "/last_sync_at", Shape::Ago),
+    column("synced", "/last_success_at", Shape::Ago),
+    text("problem", "/last_outcome/detail"),
 ];
 
 /// `source show`
 pub const SOURCE: &[Column] = &[
     text("source", "/name"),
-    text("id", "/id"),
+    id("/id"),
     column("state", "/state", Shape::Standing),
     text("origin", "/origin"),
     text("label", "/label"),
@@ -110,36 +174,39 @@ pub const SOURCE: &[Column] = &[
     text("components", "/components"),
     text("architectures", "/architectures"),
     text("addresses", "/addresses"),
+    text("fetched by", "/fetched_by"),
+    text("credentials", "/has_credentials"),
     text("keys", "/keys"),
     column("tried", "/last_sync_at", Shape::Ago),
     column("synced", "/last_success_at", Shape::Ago),
-    text("problem", "/last_outcome/failure"),
+    text("problem", "/last_outcome/detail"),
 ];
 
 /// `tenant list`
 pub const TENANTS: &[Column] = &[
     text("tenant", "/name"),
     column("state", "/state", Shape::Standing),
-    text("id", "/id"),
+    id("/id"),
 ];
 
 /// `site list`
-pub const SITES: &[Column] = &[text("site", "/name"), text("id", "/id")];
+pub const SITES: &[Column] = &[text("site", "/name"), id("/id")];
 
 /// `user list`
 pub const USERS: &[Column] = &[
     text("user", "/name"),
     column("state", "/state", Shape::Standing),
     text("second factor", "/has_second_factor"),
-    text("id", "/id"),
+    id("/id"),
 ];
 
 /// `token list`
 pub const TOKENS: &[Column] = &[
     text("token", "/name"),
     column("expires", "/expires_at", Shape::Ago),
+    column("last used", "/used_at", Shape::Ago),
     text("may", "/permissions"),
-    text("id", "/id"),
+    id("/id"),
 ];
 
 /// `audit list`

@@ -3,6 +3,7 @@
 
 use super::args::{Enrol, Form};
 use super::{Asker, member, once};
+use crate::progress::Progress;
 use crate::text::shown;
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -11,13 +12,17 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How long the command waits for hosts before it leaves the rest to `patchyard host list`.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// How often it looks.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// What a person does next.
+const AFTERWARDS: &str = "`patchyard host list` shows what it misses, as soon as it is assessed.\n";
 
 /// Makes a token, prints the command or runs it, waits.
 ///
@@ -29,8 +34,11 @@ pub fn run(asker: &Asker, command: &Enrol) -> anyhow::Result<String> {
     let address = address(asker, command.address.as_deref())?;
     let known = hosts(asker, &tenant)?;
     let ends = asker.now + jiff::SignedDuration::from_hours(command.hours.into());
-    let mut body =
-        json!({ "site": member(&site, "id")?, "uses": command.hosts, "expires_at": ends.to_string() });
+    let over_ssh = command.ssh.as_deref().map(ssh_hosts).transpose()?;
+    let uses = over_ssh
+        .as_ref()
+        .map_or(usize::try_from(command.hosts)?, Vec::len);
+    let mut body = json!({ "site": member(&site, "id")?, "uses": uses, "expires_at": ends.to_string() });
     if command.address.is_some() {
         body["address"] = json!(address);
     }
@@ -48,21 +56,23 @@ pub fn run(asker: &Asker, command: &Enrol) -> anyhow::Result<String> {
         is_plain(token) && package.is_none_or(is_plain),
         "the server's answer holds no token and digest that may stand in a command"
     );
+    let line = one_line(&address, token, package);
     if asker.asking.json {
-        return super::json(&made);
+        let mut answer = made.clone();
+        answer["command"] = json!(line);
+        return super::json(&answer);
     }
-    if let Some(list) = &command.ssh {
-        over_ssh(list, &one_line(&address, token, package))?;
-        return waited(asker, &tenant, &known, usize::MAX);
+    if let Some(hosts) = over_ssh {
+        enrol_over_ssh(&hosts, &line)?;
+        return Ok(AFTERWARDS.to_owned());
     }
     let text = match command.form {
         Form::Command => format!(
             "Run this on the host, as root, within {} h:\n\n  {}\n\n",
-            command.hours,
-            one_line(&address, token, package)
+            command.hours, line
         ),
-        Form::CloudInit => cloud_init(&one_line(&address, token, package)),
-        Form::Ansible => ansible(&one_line(&address, token, package)),
+        Form::CloudInit => cloud_init(&line),
+        Form::Ansible => ansible(&line),
         Form::Token => format!("{token}\n"),
     };
     if command.no_wait || command.form != Form::Command {
@@ -79,30 +89,46 @@ pub fn run(asker: &Asker, command: &Enrol) -> anyhow::Result<String> {
 }
 
 /// What a host runs: fetches the agent's package from the server, which need not be believed, because the package is held
-/// against its digest before it is installed; then enrols with the token, which pins the server's authority.
+/// against its digest before it is installed; then enrols with the token, which pins the server's authority. All in a
+/// subshell, which a failure ends and not the person's own; the token is no argument of a program, which others may see.
 fn one_line(address: &str, token: &str, package: Option<&str>) -> String {
-    match package {
-        Some(digest) => {
-            let url = format!("https://{address}/agent/package/{digest}");
-            // In a folder of root's own: in /tmp itself another user could replace the file after it was checked.
-            format!(
-                "d=$(mktemp -d) && (curl -fsSk {url} -o $d/agent.deb || wget -q --no-check-certificate {url} -O $d/agent.deb) && \
-                 echo \"{digest}  $d/agent.deb\" | sha256sum -c --quiet && dpkg -i $d/agent.deb && rm -r $d && \
-                 patchyard-agent enrol '{token}'"
-            )
-        }
-        None => format!("patchyard-agent enrol '{token}'"),
-    }
+    let enrol = format!("echo {token} | patchyard-agent enrol --token-file -");
+    let Some(digest) = package else {
+        return enrol;
+    };
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let not_fetched = format!(
+        "The agent's package could not be fetched from {address}; why stands above. Next: check the name with: getent hosts {host}; \
+         and whether a firewall lets this host open connections to {address}."
+    );
+    let not_ours = format!(
+        "What came from {address} is not the agent's package: somebody on the way rewrites TLS, or the server has another package by \
+         now. Next: have TLS to {address} passed through unopened, or get a new command with patchyard enrol."
+    );
+    // In a folder of root's own: in /tmp itself another user could replace the file after it was checked. Debian's smallest
+    // systems have neither curl nor wget, but always apt's own helper.
+    format!(
+        "(set -e; d=$(mktemp -d); trap 'rm -r \"$d\"' EXIT; f=\"$d/agent.deb\"; u=https://{address}/agent/package/{digest}; \
+         if command -v curl >/dev/null; then curl -fsSk \"$u\" -o \"$f\"; \
+         elif command -v wget >/dev/null; then wget -nv --no-check-certificate \"$u\" -O \"$f\"; \
+         else /usr/lib/apt/apt-helper -q -o Acquire::https::Verify-Peer=false -o Acquire::https::Verify-Host=false download-file \"$u\" \"$f\"; \
+         fi || {{ echo \"{not_fetched}\" >&2; exit 1; }}; \
+         echo \"{digest}  $f\" | sha256sum -c --status || {{ echo \"{not_ours}\" >&2; exit 1; }}; \
+         dpkg -i \"$f\" >/dev/null; {enrol})"
+    )
 }
 
 fn cloud_init(line: &str) -> String {
     format!("#cloud-config\nruncmd:\n  - [sh, -c, {}]\n", json!(line))
 }
 
+/// The command's own words are kept out of logs, because the token is in them; what it said is shown if it fails.
 fn ansible(line: &str) -> String {
     format!(
         "- hosts: all\n  become: true\n  tasks:\n    - name: Enrol with Patchyard\n      ansible.builtin.shell:\n        \
-         cmd: {}\n        creates: /var/lib/patchyard-agent/identity/journal\n      no_log: true\n",
+         cmd: {}\n        creates: /var/lib/patchyard-agent/identity/journal\n      register: enrolment\n      failed_when: false\n      \
+         no_log: true\n    - name: Say why a host could not be enrolled\n      ansible.builtin.fail:\n        \
+         msg: \"{{{{ enrolment.stderr }}}}\"\n      when: enrolment.rc | default(0) != 0\n",
         json!(line)
     )
 }
@@ -138,24 +164,40 @@ pub fn own_address() -> Option<IpAddr> {
     (!own.is_unspecified() && !own.is_loopback()).then_some(own)
 }
 
-fn over_ssh(list: &std::path::Path, line: &str) -> anyhow::Result<()> {
+/// The hosts that a file names, a line each.
+fn ssh_hosts(list: &Path) -> anyhow::Result<Vec<String>> {
     let text = fs::read_to_string(list).with_context(|| format!("read {}", list.display()))?;
-    let mut failed = Vec::new();
-    for host in text
-        .lines()
-        .map(str::trim)
+    let lines = text.lines().map(str::trim);
+    let hosts: Vec<String> = lines
         .filter(|host| !host.is_empty() && !host.starts_with('#'))
-    {
+        .map(str::to_owned)
+        .collect();
+    for host in &hosts {
         ensure!(
             !host.starts_with('-'),
             "{host:?} is no host: a name must not begin with a hyphen"
         );
+    }
+    ensure!(!hosts.is_empty(), "{} names no host", list.display());
+    Ok(hosts)
+}
+
+/// Runs the command on each host, as root or by a sudo that asks nothing. The token goes by standard input, not by ssh's arguments.
+fn enrol_over_ssh(hosts: &[String], line: &str) -> anyhow::Result<()> {
+    let as_root = "if [ \"$(id -u)\" = 0 ]; then sh -s; else sudo -n sh -s; fi";
+    let mut failed = Vec::new();
+    for host in hosts {
         print_now(&format!("{} ... ", shown(host)))?;
-        let escaped = line.replace('\'', r"'\''");
-        let status = Command::new("ssh")
-            .args(["-o", "BatchMode=yes", host, &format!("sudo -n sh -c '{escaped}'")])
-            .status()
+        let mut ssh = Command::new("ssh")
+            .args(["-o", "BatchMode=yes", "--", host, as_root])
+            .stdin(Stdio::piped())
+            .spawn()
             .context("start ssh")?;
+        if let Some(mut input) = ssh.stdin.take() {
+            // A connection that was not made takes nothing; ssh says so itself.
+            let _ = writeln!(input, "{line}");
+        }
+        let status = ssh.wait().context("wait for ssh")?;
         print_now(if status.success() { "done\n" } else { "failed\n" })?;
         if !status.success() {
             failed.push(shown(host).into_owned());
@@ -163,7 +205,7 @@ fn over_ssh(list: &std::path::Path, line: &str) -> anyhow::Result<()> {
     }
     ensure!(
         failed.is_empty(),
-        "not enrolled: {}; what ssh said stands above",
+        "not enrolled: {}; why stands above",
         failed.join(", ")
     );
     Ok(())
@@ -185,11 +227,12 @@ fn hosts(asker: &Asker, tenant: &str) -> anyhow::Result<BTreeSet<String>> {
 fn waited(asker: &Asker, tenant: &str, known: &BTreeSet<String>, count: usize) -> anyhow::Result<String> {
     let mut seen = BTreeSet::new();
     let mut waited = Duration::ZERO;
+    let progress = Progress::begin("waiting for the host");
     while waited < PATIENCE && seen.len() < count {
         for host in asker.client.list(&format!("{tenant}/hosts"), &[], 1_000_000)? {
             let id = member(&host, "id")?;
             if !known.contains(id) && seen.insert(id.to_owned()) {
-                print_now(&came(&host))?;
+                progress.aside(|| print_now(&came(&host)))?;
             }
         }
         if seen.len() < count {
@@ -203,7 +246,7 @@ fn waited(asker: &Asker, tenant: &str, known: &BTreeSet<String>, count: usize) -
             PATIENCE.as_secs() / 60
         );
     }
-    Ok("`patchyard host list` shows what it misses, as soon as it is assessed.\n".to_owned())
+    Ok(AFTERWARDS.to_owned())
 }
 
 fn came(host: &Value) -> String {
@@ -232,19 +275,89 @@ mod tests {
     #[test]
     fn the_command_holds_the_package_against_its_digest_before_it_installs_it() {
         let line = one_line("192.0.2.10:8443", "py1-abc", Some("00ff"));
-        let (folder, steps) = line.split_once(" && ").expect("steps");
-        assert_eq!(
-            folder, "d=$(mktemp -d)",
+        let at = |what: &str| line.find(what).unwrap_or_else(|| panic!("no {what} in {line}"));
+        assert!(
+            at("d=$(mktemp -d)") < at("https://192.0.2.10:8443/agent/package/00ff"),
             "nobody else may write where the package is checked"
         );
-        let (fetch, rest) = steps.split_once(" && ").expect("steps");
+        assert!(at("00ff  $f") < at("sha256sum -c"), "{line}");
+        assert!(at("sha256sum -c") < at("dpkg -i"), "{line}");
         assert!(
-            fetch.contains("https://192.0.2.10:8443/agent/package/00ff"),
+            at("dpkg -i") < at("echo py1-abc | patchyard-agent enrol"),
             "{line}"
         );
-        assert!(rest.starts_with("echo \"00ff  $d/"), "{line}");
-        assert!(rest.find("sha256sum -c") < rest.find("dpkg -i"), "{line}");
-        assert!(line.ends_with("patchyard-agent enrol 'py1-abc'"), "{line}");
+    }
+
+    /// Runs the command with these programs before all others, and gives whether it succeeded and what it said.
+    fn run(line: &str, programs: &[(&str, &str)]) -> (bool, String) {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, script) in programs {
+            let path = folder.path().join(name);
+            fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("write");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("make it run");
+        }
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let done = Command::new("sh")
+            .args(["-c", line])
+            .env_clear()
+            .env("PATH", path)
+            .env("TMPDIR", folder.path())
+            .output();
+        let done = done.expect("there is a shell");
+        let left = fs::read_dir(folder.path()).expect("list").count();
+        assert_eq!(left, programs.len(), "the command leaves nothing behind");
+        let said = [done.stdout, done.stderr].concat();
+        (done.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    const DPKG: (&str, &str) = ("dpkg", "echo installed >&2");
+    const AGENT: (&str, &str) = ("patchyard-agent", "read token; echo enrolled $token");
+
+    #[test]
+    fn only_the_package_that_was_meant_is_installed_and_otherwise_one_sentence_says_what_to_do() {
+        let another = "00".repeat(32);
+        let digest = {
+            let text = Command::new("sh")
+                .args(["-c", "echo the package | sha256sum"])
+                .output();
+            let text = String::from_utf8(text.expect("sha256sum").stdout).expect("digits");
+            text.split(' ').next().unwrap_or_default().to_owned()
+        };
+        let curl = ("curl", "echo the package >\"$4\"");
+        let line = one_line("h.example:1", "py1-abc", Some(&digest));
+        let (is_done, said) = run(&line, &[curl, DPKG, AGENT]);
+        assert!(
+            is_done && said.contains("enrolled py1-abc") && said.contains("installed"),
+            "{said}"
+        );
+
+        let (is_done, said) = run(
+            &one_line("h.example:1", "py1-abc", Some(&another)),
+            &[curl, DPKG, AGENT],
+        );
+        assert!(
+            !is_done && !said.contains("installed") && !said.contains("enrolled"),
+            "{said}"
+        );
+        assert!(
+            said.contains("is not the agent's package") && said.contains("Next: "),
+            "{said}"
+        );
+
+        let refused = (
+            "curl",
+            "echo 'curl: (6) Could not resolve host: h.example' >&2; exit 6",
+        );
+        let (is_done, said) = run(&line, &[refused, DPKG, AGENT]);
+        assert!(
+            !is_done && !said.contains("installed") && !said.contains("enrolled"),
+            "{said}"
+        );
+        assert!(
+            said.contains("getent hosts h.example;") && said.contains("Next: "),
+            "{said}"
+        );
     }
 
     #[test]
@@ -252,5 +365,18 @@ mod tests {
         let line = one_line("h:1", "py1-abc", None);
         assert!(cloud_init(&line).starts_with("#cloud-config\n"));
         assert!(cloud_init(&line).contains("py1-abc") && ansible(&line).contains("py1-abc"));
+    }
+
+    #[test]
+    fn a_file_of_hosts_has_one_a_line_and_none_that_ssh_would_take_for_an_option() {
+        let file = |text: &str| {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            fs::write(file.path(), text).expect("write");
+            file
+        };
+        let two = file("# web\nroot@web1\n\n  web2  \n");
+        assert_eq!(ssh_hosts(two.path()).expect("two hosts"), ["root@web1", "web2"]);
+        assert!(ssh_hosts(file("web1\n-oProxyCommand=id\n").path()).is_err());
+        assert!(ssh_hosts(file("# nobody\n").path()).is_err());
     }
 }

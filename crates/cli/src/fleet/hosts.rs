@@ -1,6 +1,6 @@
 //! `patchyard host`: who there is, what each host has and misses, and the steps of its life.
 
-use super::args::{AsOf, Host, Standing};
+use super::args::{AsOf, Format, Host, Standing};
 use super::columns;
 use super::{Asker, member, once};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ pub fn run(asker: &Asker, command: &Host) -> anyhow::Result<String> {
             name,
             standing,
             limit,
+            as_of,
         } => {
             let site = match site {
                 Some(name) => Some(site_id(asker, &tenant, name)?),
@@ -28,6 +29,8 @@ pub fn run(asker: &Asker, command: &Host) -> anyhow::Result<String> {
             query.extend(site.as_deref().map(|site| ("site", site)));
             query.extend(tag.as_deref().map(|tag| ("tag", tag)));
             query.extend(name.as_deref().map(|name| ("name", name)));
+            let moment = moment(as_of);
+            query.extend(moment.as_deref().map(|moment| ("as_of", moment)));
             let mut hosts = asker.client.list(&format!("{tenant}/hosts"), &query, *limit)?;
             name_sites(asker, &tenant, &mut hosts)?;
             asker.show_list(
@@ -36,11 +39,13 @@ pub fn run(asker: &Asker, command: &Host) -> anyhow::Result<String> {
                 "There are no such hosts. `patchyard enrol` adds one.",
             )
         }
-        Host::Show { host } => {
+        Host::Show { host, as_of } => {
             let path = path(asker, &tenant, host)?;
-            let mut host = asker.client.get(&path, &[])?;
+            let moment = moment(as_of);
+            let query: Vec<(&str, &str)> = moment.iter().map(|moment| ("as_of", moment.as_str())).collect();
+            let mut host = asker.client.get(&path, &query)?;
             name_sites(asker, &tenant, std::slice::from_mut(&mut host))?;
-            host["facts"] = match asker.client.get(&format!("{path}/facts"), &[]) {
+            host["facts"] = match asker.client.get(&format!("{path}/facts"), &query) {
                 Ok(mut facts) => facts["document"].take(),
                 Err(error) if error.is_not_found() => Value::Null,
                 Err(error) => return Err(error.into()),
@@ -64,6 +69,15 @@ pub fn run(asker: &Asker, command: &Host) -> anyhow::Result<String> {
             let documents = asker.client.list(&format!("{path}/history"), &[], 10_000)?;
             asker.show_list(&documents, columns::HISTORY, "Nothing is known of it yet.")
         }
+        Host::Changes { host, limit } => {
+            let path = path(asker, &tenant, host)?;
+            let changes = asker.client.list(&format!("{path}/changes"), &[], *limit)?;
+            asker.show_list(
+                &changes,
+                columns::CHANGES,
+                "No change of a package is known: the logs of the host are empty, or it has not reported yet.",
+            )
+        }
         Host::Approve { host } => {
             let path = path(asker, &tenant, host)?;
             let answer = asker
@@ -82,7 +96,25 @@ pub fn run(asker: &Asker, command: &Host) -> anyhow::Result<String> {
                 "is retired; its history stays.",
             )
         }
-        Host::Move { host, site } => {
+        Host::Move {
+            host,
+            site,
+            to_tenant: Some(name),
+        } => {
+            let path = path(asker, &tenant, host)?;
+            let tenant = asker.find("/api/v1/tenants", &[], "tenant", name)?;
+            let tenant = member(&tenant, "id")?;
+            let site = site_id(asker, &format!("/api/v1/tenants/{tenant}"), site)?;
+            let wish = json!({ "tenant": tenant, "site": site });
+            let answer = asker.client.post(&format!("{path}/move"), &wish, &once())?;
+            said(
+                asker,
+                &answer,
+                host,
+                "is moved; its history stays with the old tenant.",
+            )
+        }
+        Host::Move { host, site, .. } => {
             let path = path(asker, &tenant, host)?;
             let site = site_id(asker, &tenant, site)?;
             let etag = asker.client.get_tagged(&path)?.etag.unwrap_or_default();
@@ -107,20 +139,22 @@ pub fn findings(asker: &Asker, tenant: &str, host: &str, as_of: &AsOf) -> anyhow
     let moment = moment(as_of);
     let query: Vec<(&str, &str)> = moment.iter().map(|moment| ("as_of", moment.as_str())).collect();
     let found = asker.client.get(&format!("{path}/findings"), &query)?;
-    if asker.asking.json {
+    let format = asker.asking.format();
+    if format == Format::Json {
         return super::json(&found);
     }
-    let packages = found["packages"].as_array().cloned().unwrap_or_default();
+    let mut packages = found["packages"].as_array().cloned().unwrap_or_default();
+    // What is urgent first, each in the order of the API.
+    packages.sort_by_key(|package| package["classification"] != "security");
     let mut text = asker.show_list(
         &packages,
         columns::HOST_FINDINGS,
         "It is not known to miss anything.",
     )?;
-    for hole in found["not_assessed"]
-        .as_array()
-        .into_iter()
-        .flatten()
+    let holes = found["not_assessed"].as_array().into_iter().flatten();
+    for hole in holes
         .filter_map(Value::as_str)
+        .filter(|_| format == Format::People)
     {
         text.push_str(&format!(
             "{}: {}\n",
@@ -162,15 +196,18 @@ pub fn moment(as_of: &AsOf) -> Option<String> {
 /// # Errors
 /// There is none, or there are several.
 pub fn id(asker: &Asker, tenant: &str, host: &str) -> anyhow::Result<String> {
-    let is_id = host.len() == 36 && host.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    if is_id {
+    if super::is_id(host) {
         return Ok(host.to_owned());
     }
     let found = asker.find(&format!("{tenant}/hosts"), &[("name", host)], "host", host)?;
     Ok(member(&found, "id")?.to_owned())
 }
 
-fn path(asker: &Asker, tenant: &str, host: &str) -> anyhow::Result<String> {
+/// The path of a host by its name or id.
+///
+/// # Errors
+/// There is none, or there are several.
+pub fn path(asker: &Asker, tenant: &str, host: &str) -> anyhow::Result<String> {
     Ok(format!("{tenant}/hosts/{}", id(asker, tenant, host)?))
 }
 

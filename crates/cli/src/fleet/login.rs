@@ -1,17 +1,22 @@
 //! `patchyard login`: believing a server for good, after a person has said that its authority is the right one.
 
 use super::args::Login;
-use super::client::{Client, Target};
+use super::client::{Client, May, Target};
 use super::target::{self, Logins};
+use super::{member, once, said};
 use crate::place::Variables;
 use crate::text::shown;
 use anyhow::{Context, bail, ensure};
+use rustix::termios::{self, LocalModes, OptionalActions};
+use serde_json::json;
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use ureq::tls::{Certificate, TlsConfig};
 
 /// The longest certificate that is read, in bytes.
 const LONGEST_CERTIFICATE: u64 = 64 * 1024;
+/// The longest line that a person types, in bytes.
+const LONGEST_LINE: u64 = 4096;
 
 /// Fetches the server's authority, holds it against what the person says, tries the token, keeps both.
 ///
@@ -33,13 +38,19 @@ pub fn run(login: &Login, variables: &Variables<'_>) -> anyhow::Result<String> {
         }
         None => confirm(&url, &digest)?,
     }
-    let token = token(login)?;
-    let target = Target {
-        url: url.clone(),
-        root_pem: root_pem.clone(),
-        token: token.clone(),
+    let with = |token: &str| {
+        let target = Target {
+            url: url.clone(),
+            root_pem: root_pem.clone(),
+            token: token.to_owned(),
+        };
+        Client::new(target, May::Change)
     };
-    Client::new(target)?.get("/api/v1/me", &[])?;
+    let token = match &login.user {
+        Some(user) => session(&with("")?, user)?,
+        None => token(login)?,
+    };
+    let caller = with(&token)?.get("/api/v1/session", &[])?;
     let file = target::login_file(variables)?;
     let mut logins = Logins::read(&file)?;
     logins
@@ -47,7 +58,14 @@ pub fn run(login: &Login, variables: &Variables<'_>) -> anyhow::Result<String> {
         .insert(url.clone(), target::Login { root_pem, token });
     logins.current = Some(url.clone());
     logins.write(&file)?;
-    Ok(format!("Logged in to {url}; kept in {}\n", file.display()))
+    let name = shown(member(&caller, "name")?).into_owned();
+    let sentence = format!(
+        "Logged in to {} as {name}; kept in {}",
+        shown(&url),
+        file.display()
+    );
+    let answer = json!({ "server": url, "authority": digest, "caller": caller, "kept_in": file });
+    said(login.answering.format(), &answer, &sentence)
 }
 
 fn address(text: &str) -> anyhow::Result<String> {
@@ -100,28 +118,62 @@ fn confirm(url: &str, digest: &str) -> anyhow::Result<()> {
 }
 
 fn token(login: &Login) -> anyhow::Result<String> {
-    let mut text = String::new();
-    match login.token_file.as_deref() {
+    let text = match login.token_file.as_deref() {
         Some(file) if file.as_os_str() != "-" => {
-            text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+            fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?
         }
-        _ => {
-            if io::stdin().is_terminal() {
-                write!(
-                    io::stderr(),
-                    "API token (`patchyard token add NAME` on the server makes one): "
-                )?;
-            }
-            io::stdin()
-                .lock()
-                .take(1000)
-                .read_line(&mut text)
-                .context("read the token")?;
-        }
-    }
+        _ => asked(
+            "API token (`patchyard token add NAME` on the server makes one): ",
+            Echo::Off,
+        )?,
+    };
     let token = text.trim().to_owned();
     ensure!(!token.is_empty() && token.is_ascii(), "there is no token in it");
     Ok(token)
+}
+
+/// Begins a session of this user.
+fn session(client: &Client, user: &str) -> anyhow::Result<String> {
+    let password = asked(&format!("Password of {}: ", shown(user)), Echo::Off)?;
+    let code = asked("Code of your authenticator (empty without one): ", Echo::On)?;
+    let mut body = json!({ "name": user, "password": password });
+    if !code.trim().is_empty() {
+        body["code"] = json!(code.trim());
+    }
+    let begun = client.post("/api/v1/session", &body, &once())?;
+    Ok(member(&begun, "session")?.to_owned())
+}
+
+/// Whether a terminal shows what is typed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    On,
+    Off,
+}
+
+/// A line of standard input, without its end; asked for where that is a terminal.
+fn asked(question: &str, echo: Echo) -> anyhow::Result<String> {
+    let stdin = io::stdin();
+    let before = stdin
+        .is_terminal()
+        .then(|| termios::tcgetattr(&stdin))
+        .transpose()?;
+    if let Some(before) = &before {
+        write!(io::stderr(), "{question}")?;
+        if echo == Echo::Off {
+            let mut silent = before.clone();
+            silent.local_modes.remove(LocalModes::ECHO);
+            termios::tcsetattr(&stdin, OptionalActions::Flush, &silent)?;
+        }
+    }
+    let mut line = String::new();
+    let read = stdin.lock().take(LONGEST_LINE).read_line(&mut line);
+    if let (Some(before), Echo::Off) = (&before, echo) {
+        termios::tcsetattr(&stdin, OptionalActions::Flush, before)?;
+        writeln!(io::stderr())?;
+    }
+    read.context("read standard input")?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]

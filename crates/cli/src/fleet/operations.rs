@@ -1,9 +1,11 @@
 //! Keeping a server running: what is wrong with it, its backups, restoring one, and copying its database. The last two
 //! need no running server.
 
-use super::args::{Backup, Database, Restore};
+use super::args::{Backup, Database, Format, Restore};
 use super::table::{Column, Shape, bytes, column, text};
-use super::{Asker, json, member, once};
+use super::{Asker, Done, json, member, once, said};
+use crate::exit;
+use crate::progress::Progress;
 use crate::text::{Style, grouped, shown};
 use anyhow::{Context, bail};
 use jiff::Timestamp;
@@ -12,10 +14,6 @@ use server::clock::SystemChance;
 use server::operations::{backup as backups, copy};
 use std::fmt::Write;
 use std::future::Future;
-
-/// Exit codes of `patchyard doctor`.
-const WARNING: u8 = 3;
-const FAILED: u8 = 4;
 
 /// `backup list`
 const BACKUPS: &[Column] = &[
@@ -26,28 +24,28 @@ const BACKUPS: &[Column] = &[
     text("where", "/place"),
 ];
 
-/// What a doctor found.
-pub struct Examined {
-    /// To print.
-    pub text: String,
-    /// The command's exit code.
-    pub exit_code: u8,
-}
+/// `doctor --csv`
+const CHECKS: &[Column] = &[
+    column("state", "/state", Shape::Standing),
+    text("what", "/sentence"),
+    text("next step", "/next_step"),
+];
 
 /// Asks the server how it does.
 ///
 /// # Errors
 /// It cannot be asked.
-pub fn doctor(asker: &Asker) -> anyhow::Result<Examined> {
+pub fn doctor(asker: &Asker) -> anyhow::Result<Done> {
     let answer = asker.client.get("/api/v1/doctor", &[])?;
     let Some(checks) = answer["checks"].as_array() else {
         bail!("the server's answer has no checks: is it a newer version than this program?");
     };
-    let text = match asker.asking.json {
-        true => json(&answer)?,
-        false => told(checks, asker.style),
+    let text = match asker.asking.format() {
+        Format::Json => json(&answer)?,
+        Format::Csv => asker.show_list(checks, CHECKS, "")?,
+        Format::People => told(checks, asker.style),
     };
-    Ok(Examined {
+    Ok(Done {
         text,
         exit_code: exit_code(checks),
     })
@@ -56,11 +54,11 @@ pub fn doctor(asker: &Asker) -> anyhow::Result<Examined> {
 /// The worst decides; a state that this program does not know is none that is well.
 fn exit_code(checks: &[Value]) -> u8 {
     let codes = checks.iter().map(|check| match check["state"].as_str() {
-        Some("ok") => 0,
-        Some("warning") => WARNING,
-        _ => FAILED,
+        Some("ok") => exit::DONE,
+        Some("warning") => exit::FOUND,
+        _ => exit::UNSURE,
     });
-    codes.max().unwrap_or(FAILED)
+    codes.max().unwrap_or(exit::UNSURE)
 }
 
 /// A line a check, and below it what to do.
@@ -89,6 +87,7 @@ fn told(checks: &[Value], style: Style) -> String {
 pub fn backup(
     asker: impl FnOnce() -> anyhow::Result<Asker>,
     command: &Backup,
+    format: Format,
     now: Timestamp,
 ) -> anyhow::Result<String> {
     match command {
@@ -120,19 +119,34 @@ pub fn backup(
             )
         }
         Backup::Verify { folder } => {
+            let _progress = Progress::begin("holding every file against the manifest");
             let backup = backups::verify(folder)?;
-            let manifest = &backup.manifest;
-            Ok(format!(
-                "{} is whole: made at {} by version {}, {} files, {} rows, {}.\n",
-                shown(&folder.display().to_string()),
-                shown(&manifest.made_at),
-                shown(&manifest.version),
-                grouped(manifest.files.len()),
-                manifest.rows,
-                bytes(backup.size_bytes),
-            ))
+            verified(&backup, format)
         }
     }
+}
+
+fn verified(backup: &backups::Backup, format: Format) -> anyhow::Result<String> {
+    let manifest = &backup.manifest;
+    let sentence = format!(
+        "{} is whole: made at {} by version {}, {} files, {} rows, {}.",
+        shown(&backup.folder.display().to_string()),
+        shown(&manifest.made_at),
+        shown(&manifest.version),
+        grouped(manifest.files.len()),
+        manifest.rows,
+        bytes(backup.size_bytes),
+    );
+    let answer = object!({
+        "folder": backup.folder.display().to_string(),
+        "is_whole": true,
+        "made_at": manifest.made_at,
+        "version": manifest.version,
+        "files": manifest.files.len(),
+        "rows": manifest.rows,
+        "size_bytes": backup.size_bytes,
+    });
+    said(format, &answer, &sentence)
 }
 
 /// A name by the time, to the second.
@@ -151,15 +165,24 @@ pub fn restore(restore: &Restore, now: Timestamp) -> anyhow::Result<String> {
         data: &restore.data,
         master_key: restore.master_key.as_deref(),
     };
+    let progress = Progress::begin("verifying the backup and filling the data folder");
     let restored = wait_for(backups::restore(request, now, &chance))??;
+    drop(progress);
     let data = shown(&restore.data.display().to_string()).into_owned();
-    Ok(format!(
+    let sentence = format!(
         "Restored what the backup of {} holds into {data}, with {} files of content; the server's life number {} begins.\n\
-         Start it with `patchyard up --data {data}`. Hosts find it again by themselves where they know its address.\n",
+         Start it with `patchyard up --data {data}`. Hosts find it again by themselves where they know its address.",
         shown(&restored.made_at),
         restored.content_files,
         restored.epoch,
-    ))
+    );
+    let answer = object!({
+        "data": restore.data.display().to_string(),
+        "made_at": restored.made_at,
+        "content_files": restored.content_files,
+        "epoch": restored.epoch,
+    });
+    said(restore.answering.format(), &answer, &sentence)
 }
 
 /// Copies a database, and says what arrived.
@@ -167,15 +190,27 @@ pub fn restore(restore: &Restore, now: Timestamp) -> anyhow::Result<String> {
 /// # Errors
 /// Either cannot be used, the target is not empty, or what arrived differs.
 pub fn database(command: &Database, now: Timestamp) -> anyhow::Result<String> {
-    let Database::Copy { from, to } = command;
+    let Database::Copy { from, to, answering } = command;
+    let progress = Progress::begin("copying every row, then comparing both databases");
     let tables = wait_for(copy::copy(from, to, now))??;
+    drop(progress);
+    let rows: u64 = tables.iter().map(|table| table.rows).sum();
+    let items: Vec<Value> = tables
+        .iter()
+        .map(
+            |table| object!({ "table": table.table, "rows": table.rows, "digest": table.digest.to_string() }),
+        )
+        .collect();
     let mut out = String::new();
     for table in &tables {
         let _ = writeln!(out, "{:24} {:>12}  {}", table.table, table.rows, table.digest);
     }
-    let rows: u64 = tables.iter().map(|table| table.rows).sum();
-    let _ = writeln!(out, "Copied and compared {rows} rows of {} tables.", tables.len());
-    Ok(out)
+    let _ = write!(out, "Copied and compared {rows} rows of {} tables.", tables.len());
+    said(
+        answering.format(),
+        &object!({ "rows": rows, "tables": items }),
+        &out,
+    )
 }
 
 fn wait_for<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
@@ -189,6 +224,7 @@ fn wait_for<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::args::Answering;
     use super::*;
     use crate::args::Colour;
 
@@ -231,6 +267,7 @@ mod tests {
             let command = Database::Copy {
                 from: url(from),
                 to: url(to),
+                answering: Answering::default(),
             };
             database(&command, Timestamp::UNIX_EPOCH)
         };

@@ -1,9 +1,16 @@
 //! `patchyard storage`: what takes room, how long the disk will do, and removing what nothing refers to.
 
-use super::args::Storage;
-use super::table::bytes;
+use super::args::{Format, Storage};
+use super::table::{Column, Shape, bytes, column, text};
 use super::{Asker, columns, once};
 use serde_json::json;
+
+/// `storage gc --dry-run`
+const GONE: &[Column] = &[
+    text("what", "/kind"),
+    column("size", "/bytes", Shape::Bytes),
+    column("digest", "/digest", Shape::Text),
+];
 
 /// Does what was asked.
 ///
@@ -13,11 +20,14 @@ pub fn run(asker: &Asker, command: &Storage) -> anyhow::Result<String> {
     match command {
         Storage::Show => {
             let storage = asker.client.get("/api/v1/storage", &[])?;
-            if asker.asking.json {
+            if asker.asking.format() == Format::Json {
                 return super::json(&storage);
             }
             let causes = storage["causes"].as_array().cloned().unwrap_or_default();
             let mut text = asker.show_list(&causes, columns::STORAGE, "Nothing takes room yet.")?;
+            if asker.asking.format() == Format::Csv {
+                return Ok(text);
+            }
             let free = storage["free_bytes"]
                 .as_u64()
                 .map_or_else(|| "unknown".to_owned(), bytes);
@@ -33,8 +43,16 @@ pub fn run(asker: &Asker, command: &Storage) -> anyhow::Result<String> {
                 .post("/api/v1/storage/gc", &json!({ "dry_run": dry_run }), &once())?;
             let freed = bytes(swept["bytes"].as_u64().unwrap_or(0));
             let files = swept["files"].as_u64().unwrap_or(0);
-            let verb = if *dry_run { "would free" } else { "freed" };
-            asker.say(&swept, &format!("{verb} {freed} of {files} files"))
+            if !dry_run {
+                return asker.say(&swept, &format!("freed {freed} of {files} files"));
+            }
+            let gone = swept["gone"].as_array().cloned().unwrap_or_default();
+            let list = || asker.show_list(&gone, GONE, "Everything that is there is needed.");
+            match asker.asking.format() {
+                Format::Json => super::json(&swept),
+                Format::Csv => list(),
+                Format::People => Ok(format!("{}would free {freed} of {files} files\n", list()?)),
+            }
         }
     }
 }

@@ -5,10 +5,9 @@ use super::client::Target;
 use crate::place::Variables;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
+use server::private_file::write_durably;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// What `patchyard login` keeps, readable by its owner only.
@@ -61,19 +60,8 @@ impl Logins {
     pub fn write(&self, file: &Path) -> anyhow::Result<()> {
         let folder = file.parent().context("a login file has a folder")?;
         fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
-        let beside = file.with_extension("new");
-        let write = || -> std::io::Result<()> {
-            let mut new = fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&beside)?;
-            new.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
-            new.sync_all()?;
-            fs::rename(&beside, file)
-        };
-        write().with_context(|| format!("write {}", file.display()))
+        let text = serde_json::to_string_pretty(self)?;
+        write_durably(file, text.as_bytes()).with_context(|| format!("write {}", file.display()))
     }
 }
 

@@ -3,6 +3,8 @@
 
 use super::channels::{Channels, Keyrings};
 use super::settings_for;
+use crate::progress::Progress;
+use crate::text::counted;
 use agent::host::Host;
 use anyhow::Context;
 use content::Store;
@@ -45,7 +47,10 @@ pub fn ask<'host>(keyrings: &Keyrings<'host>, store: &Store, now: Timestamp) -> 
         settings: &host.channel_config.settings,
         fetch: fetch_config(host),
     };
+    let sources = counted(request.sources.len(), "source");
+    let progress = Progress::begin(&format!("fetching {sources}"));
     let mut outcomes = sync::sync(&request, store, now).into_iter();
+    drop(progress);
     drop(request);
     let ask_one = |(source, keyring): (Merged<'host>, Result<Keyring, NoAnswer>)| {
         let outcome = keyring.and_then(|keyring| {

@@ -3,11 +3,14 @@
 //! it would for a person.
 
 use super::say;
-use crate::fleet::client::{Client, Target};
+use crate::fleet::args::Format;
+use crate::fleet::client::{Client, May, Target};
 use crate::fleet::{member, once};
-use crate::text::{counted, shown};
+use crate::progress::Progress;
+use crate::text::{counted, refusal, shown};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
+use server::private_file::write_durably;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -27,18 +30,24 @@ pub struct Here {
     work: JoinHandle<()>,
 }
 
+/// How things are said: for whom, and what stands in commands to copy.
+pub struct Voice {
+    /// For whom.
+    pub format: Format,
+    /// The program, as the person calls it.
+    pub program: String,
+    /// What names the data folder, behind a command; empty where it is the usual one.
+    pub data: String,
+}
+
 /// Begins; goes on beside the server.
-pub fn begin(data: &Path) -> Here {
+pub fn begin(data: &Path, voice: Voice) -> Here {
     let (stop, stopped) = watch::channel(false);
     let data = data.to_owned();
     let work = tokio::spawn(async move {
-        if let Err(error) = look_after(&data, stopped).await {
-            let chain: Vec<String> = error
-                .chain()
-                .map(|cause| shown(&cause.to_string()).into_owned())
-                .collect();
+        if let Err(error) = look_after(&data, voice, stopped).await {
             tracing::warn!(
-                error = chain.join(": "),
+                error = refusal(&error),
                 "This machine could not be made a host of the server."
             );
         }
@@ -54,24 +63,19 @@ impl Here {
     }
 }
 
-async fn look_after(data: &Path, mut stopped: watch::Receiver<bool>) -> anyhow::Result<()> {
+async fn look_after(data: &Path, voice: Voice, mut stopped: watch::Receiver<bool>) -> anyhow::Result<()> {
     let agent = Agent::find(data)?;
-    let for_api = data.to_owned();
-    let token = asked(move || {
-        let api = Api::of(&for_api)?;
-        api.ensure_place()
-    })
-    .await?;
     if !agent.is_enrolled() {
+        let for_api = data.to_owned();
+        let token = asked(move || Api::of(&for_api)?.ensure_place()).await?;
         agent.enrol(&token).await?;
     }
     let mut child = agent.run()?;
     let for_api = data.to_owned();
-    let name = host_name();
-    let first_findings =
-        asked(move || -> anyhow::Result<String> { Api::of(&for_api)?.first_findings(&name) });
+    let until = stopped.clone();
+    let first_findings = asked(move || Api::of(&for_api)?.first_findings(&host_name(), &voice, &until));
     tokio::select! {
-        said = first_findings => say(&said?)?,
+        said = first_findings => said?,
         ended = child.wait() => bail!("the agent ended: {}", ended.context("wait for the agent")?),
         _ = stopped.wait_for(|stop| *stop) => {}
     }
@@ -150,7 +154,7 @@ impl Agent {
     async fn enrol(&self, token: &str) -> anyhow::Result<()> {
         let folder = tempfile::tempdir().context("make a folder for the token")?;
         let file = folder.path().join("token");
-        super::write_private(&file, token)?;
+        write_durably(&file, token.as_bytes()).context("write the token for the agent")?;
         let output = self
             .command("enrol")
             .arg("--token-file")
@@ -185,11 +189,14 @@ struct Api(Client);
 impl Api {
     fn of(data: &Path) -> anyhow::Result<Self> {
         let read = |name: &str| fs::read_to_string(data.join(name)).map(|text| text.trim().to_owned());
-        Ok(Self(Client::new(Target {
-            url: read("local-address")?,
-            root_pem: read("root.pem")?,
-            token: read("local-token")?,
-        })?))
+        Ok(Self(Client::new(
+            Target {
+                url: read("local-address")?,
+                root_pem: read("root.pem")?,
+                token: read("local-token")?,
+            },
+            May::Change,
+        )?))
     }
 
     /// A tenant and a site, and a token to enrol one host there.
@@ -215,59 +222,99 @@ impl Api {
         Ok(member(&item, "id")?.to_owned())
     }
 
-    /// Adopts the sources that this machine uses, waits for its first findings and puts them into a line.
+    /// Adopts the sources that this machine uses, waits for its first findings and says them.
     #[expect(
         clippy::disallowed_methods,
         reason = "a person waits for the first findings, which are looked for twice a second"
     )]
-    fn first_findings(&self, name: &str) -> anyhow::Result<String> {
+    fn first_findings(
+        &self,
+        name: &str,
+        voice: &Voice,
+        stopped: &watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
         let tenant = format!("/api/v1/tenants/{}", self.ensure("/api/v1/tenants")?);
         let sources = format!("{tenant}/sources");
-        let mut patience = 120;
-        loop {
-            let known = self.0.get(&sources, &[])?;
-            let known = known.as_array().cloned().unwrap_or_default();
-            let proposed: Vec<&Value> = known
+        let progress = Progress::begin("waiting for this machine's first report");
+        let (mut before, mut looks) = (None, 0);
+        while !*stopped.borrow() {
+            let known = self.0.list(&sources, &[], 100_000)?;
+            let adopted = self.adopt_proposed(&sources, &known)?;
+            if adopted > 0 {
+                let count = counted(adopted, "source");
+                let words = format!("Adopted {count} that this machine uses; syncing ...");
+                let facts = json!({ "said": "adopted", "sources": adopted });
+                progress.aside(|| say(voice.format, &facts, &words))?;
+            }
+            let synced = known
                 .iter()
-                .filter(|source| source["state"] == "proposed")
-                .collect();
-            for source in &proposed {
-                let path = format!("{sources}/{}", member(source, "id")?);
-                let etag = self.0.get_tagged(&path)?.etag.unwrap_or_default();
-                self.0.patch(&path, &etag, &json!({ "state": "adopted" }))?;
+                .filter(|source| source["last_sync_at"].is_string())
+                .count();
+            let is_synced = !known.is_empty() && synced == known.len();
+            if !known.is_empty() {
+                let all = counted(known.len(), "source");
+                progress.note(&match is_synced {
+                    true => "assessing this machine".to_owned(),
+                    false => format!("syncing: {synced} of {all} done"),
+                });
             }
-            if !proposed.is_empty() {
-                let count = counted(proposed.len(), "source");
-                say(&format!("Adopted {count} that this machine uses; syncing ...\n"))?;
-            }
-            let is_synced =
-                !known.is_empty() && known.iter().all(|source| source["last_sync_at"].is_string());
-            let hosts = self.0.list(&format!("{tenant}/hosts"), &[("name", name)], 10)?;
-            if let Some(host) = hosts.first() {
-                // A host of which something stays unknown is told as such, once its sources have answered and a little more.
-                let is_known = host["standing"] != "unknown";
-                patience -= i32::from(is_synced);
-                if (is_known && is_synced) || patience <= 0 {
-                    return standing(host);
-                }
+            let host = self
+                .0
+                .list(&format!("{tenant}/hosts"), &[("name", name)], 1)?
+                .pop();
+            let seen = host
+                .as_ref()
+                .map(|host| (host["standing"].clone(), host["missing"].clone()));
+            looks = if is_synced && seen == before { looks + 1 } else { 0 };
+            before = seen;
+            if let Some(host) = host.filter(|host| looks >= looks_enough(host)) {
+                let words = standing(&host, voice)?;
+                let facts = json!({ "said": "assessed", "host": host });
+                return progress.aside(|| say(voice.format, &facts, &words));
             }
             std::thread::sleep(PAUSE);
         }
+        Ok(())
+    }
+
+    /// Adopts what is proposed of these sources, and says how many that were.
+    fn adopt_proposed(&self, sources: &str, known: &[Value]) -> anyhow::Result<usize> {
+        let proposed = known.iter().filter(|source| source["state"] == "proposed");
+        let mut adopted = 0;
+        for source in proposed {
+            let path = format!("{sources}/{}", member(source, "id")?);
+            let etag = self.0.get_tagged(&path)?.etag.unwrap_or_default();
+            self.0.patch(&path, &etag, &json!({ "state": "adopted" }))?;
+            adopted += 1;
+        }
+        Ok(adopted)
+    }
+}
+
+/// So many times a host has to look the same after its sources were synced until that is told: of one that stays unknown
+/// nobody says when it is assessed.
+fn looks_enough(host: &Value) -> u32 {
+    match (host["standing"].as_str(), host["missing"].as_u64()) {
+        (Some("unknown"), None | Some(0)) => 120,
+        (Some("unknown"), Some(_)) => 6,
+        _ => 1,
     }
 }
 
 /// How a host stands, in a line.
-fn standing(host: &Value) -> anyhow::Result<String> {
+fn standing(host: &Value, voice: &Voice) -> anyhow::Result<String> {
     let name = shown(member(host, "name")?).into_owned();
     let missing = usize::try_from(host["missing"].as_u64().unwrap_or(0))?;
     let security = host["missing_security"].as_u64().unwrap_or(0);
     let doubt = match member(host, "standing")? {
-        "up_to_date" => return Ok(format!("{name} is up to date.\n")),
+        "up_to_date" => return Ok(format!("{name} is up to date.")),
         "unknown" => "; not everything could be assessed",
         _ => "",
     };
     Ok(format!(
-        "{name} misses {}, {security} of them security{doubt}. Which: patchyard host findings {name}\n",
-        counted(missing, "update")
+        "{name} misses {}, {security} of them security{doubt}. Which: {} host findings {name}{}",
+        counted(missing, "update"),
+        voice.program,
+        voice.data,
     ))
 }

@@ -2,6 +2,7 @@
 //! shown anywhere on one line.
 
 use super::refusal::Refusal;
+use domain::text::is_steering;
 
 /// Most characters of a name.
 pub const LONGEST_NAME: usize = 64;
@@ -58,17 +59,6 @@ fn harmless(field: &'static str, text: &str) -> Result<String, Refusal> {
             Err(Refusal::invalid(field, detail))
         }
     }
-}
-
-/// A character that moves the cursor, turns the direction of text, or shows nothing: control characters, the marks of
-/// Unicode's bidirectional algorithm, joiners, line separators, noncharacters and private use.
-pub fn is_steering(character: char) -> bool {
-    let code = u32::from(character);
-    character.is_control()
-        || matches!(code, 0xAD | 0x61C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F)
-        || matches!(code, 0xE000..=0xF8FF | 0xFDD0..=0xFDEF | 0xFE00..=0xFE0F | 0xFEFF | 0xFFF0..=0xFFFB)
-        || code & 0xFFFE == 0xFFFE
-        || code >= 0xE0000
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What anybody may have without credentials, because it is no secret and is held against a digest by whoever takes it: the
-//! certificate of the root authority, and the agent's package.
+//! certificate of the root authority, and the agent's package. Who opens the server's bare address in a browser is led to the
+//! log-in.
 
 use crate::Context;
 use crate::app::agent_package;
@@ -7,12 +8,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
 /// The routes.
 pub fn routes(context: &Context) -> Router {
     Router::new()
+        .route("/", get(|| async { Redirect::to("/login") }))
         .route("/authority.pem", get(authority))
         .route("/agent/package/{digest}", get(package))
         .with_state(context.clone())

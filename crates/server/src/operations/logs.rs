@@ -2,6 +2,9 @@
 //! journal by standard error, else as JSON lines into files of bounded size below the data directory; a person at a
 //! terminal sees them too.
 
+mod line;
+
+use line::{Form, Lines};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -43,7 +46,7 @@ pub fn subscriber(
         Ok(fmt::layer()
             .json()
             .flatten_event(true)
-            .with_writer(file)
+            .with_writer(Lines(Form::Json, file))
             .with_filter(level))
     };
     Ok(match destination {
@@ -51,7 +54,7 @@ pub fn subscriber(
             let plain = fmt::layer()
                 .without_time()
                 .with_ansi(false)
-                .with_writer(io::stderr);
+                .with_writer(Lines(Form::Plain, io::stderr));
             Box::new(Registry::default().with(plain.with_filter(level)))
         }
         Destination::Files(folder) => Box::new(Registry::default().with(files(folder)?)),
@@ -60,7 +63,7 @@ pub fn subscriber(
                 .without_time()
                 .with_target(false)
                 .with_ansi(false)
-                .with_writer(io::stderr)
+                .with_writer(Lines(Form::Plain, io::stderr))
                 .with_filter(LevelFilter::WARN);
             Box::new(Registry::default().with(files(folder)?).with(terminal))
         }

@@ -83,3 +83,15 @@ async fn the_authority_that_is_shown_is_the_one_that_tokens_pin() {
         .expect("base64");
     assert_eq!(content::sha256(&der), world.context.authority.root_digest());
 }
+
+#[tokio::test]
+async fn a_browser_at_the_bare_address_is_led_to_the_log_in() {
+    let world = World::new().await;
+    let request = Request::get("/").body(Body::empty()).expect("a request");
+    let answer = public::routes(&world.context)
+        .oneshot(request)
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(answer.headers()["location"], "/login");
+}

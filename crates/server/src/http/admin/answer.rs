@@ -163,7 +163,7 @@ pub fn cell(value: &Value) -> String {
     };
     let text: String = text
         .chars()
-        .map(|c| if crate::app::text::is_steering(c) { ' ' } else { c })
+        .map(|c| if domain::text::is_steering(c) { ' ' } else { c })
         .collect();
     let begins = text.trim_start().chars().next();
     let is_formula = begins.is_some_and(|first| "=+-@|%＝＋－＠".contains(first));

@@ -5,7 +5,7 @@ use super::{Answer, Front};
 use axum::http::Method;
 use jiff::SignedDuration;
 use serde_json::json;
-use server::app::text::is_steering;
+use domain::text::is_steering;
 use testkit::hostile;
 
 fn percent(text: &str) -> String {
