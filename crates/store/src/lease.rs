@@ -4,7 +4,7 @@
 use crate::value::{Row, values};
 use crate::{Error, Tx, View, Whole};
 use domain::id::NodeId;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// A lease as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,9 @@ fn read(row: &Row) -> Result<Lease, Error> {
     })
 }
 
+/// The clocks of a server's nodes differ by less.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
+
 const COLUMNS: &str = "name, holder, fencing, until";
 
 /// Takes or renews the lease until the given time. `None` while another holds it. The token stays the same as long as one
@@ -63,15 +66,18 @@ pub fn take(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Option<Fence>, Error> {
+    // Used in a future that lies further ahead than clocks of nodes differ: a clock was wrong, and the time that the lease
+    // was taken for may never come.
+    let soon = now.checked_add(CLOCKS_DIFFER).unwrap_or(Timestamp::MAX);
     let taken = tx.find(
         "INSERT INTO leases (name, holder, fencing, until, used_at) VALUES ($1, $2, 1, $4, $3)
          ON CONFLICT (name) DO UPDATE SET
              fencing = CASE WHEN leases.holder = excluded.holder AND leases.until > excluded.used_at
                  THEN leases.fencing ELSE leases.fencing + 1 END,
              holder = excluded.holder, until = excluded.until, used_at = excluded.used_at
-         WHERE leases.holder = excluded.holder OR leases.until <= excluded.used_at
+         WHERE leases.holder = excluded.holder OR leases.until <= excluded.used_at OR leases.used_at > $5
          RETURNING fencing",
-        values![name, holder, now, until],
+        values![name, holder, now, until, soon],
         |row| row.get(0),
     )?;
     Ok(taken.map(|fencing| Fence {

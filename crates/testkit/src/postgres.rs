@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// The environment variable that names the engine of a run: `sqlite` or `postgres`.
+pub const ENGINE: &str = "PATCHYARD_TEST_ENGINE";
+
 /// What a server's acknowledged changes outlive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -36,6 +39,14 @@ pub fn shared() -> Result<&'static Postgres, String> {
     SERVER.as_ref().map_err(Clone::clone)
 }
 
+/// Whether PostgreSQL's programs are installed.
+///
+/// # Errors
+/// A sentence that says what is missing.
+pub fn is_here() -> Result<(), String> {
+    programs().map(drop).map_err(|error| format!("{error:#}"))
+}
+
 /// A new database of the server of this process, or a skip.
 pub fn database() -> Option<String> {
     match shared().and_then(|server| server.database().map_err(|error| format!("{error:#}"))) {
@@ -44,6 +55,22 @@ pub fn database() -> Option<String> {
             crate::skip::skip(&format_args!("no PostgreSQL server of its own: {why}"));
             None
         }
+    }
+}
+
+/// A new database, where this run of the tests is to be on PostgreSQL (environment variable `PATCHYARD_TEST_ENGINE`);
+/// `None` where it is on SQLite, as usual.
+///
+/// # Panics
+/// Where PostgreSQL was asked for and cannot be had.
+pub fn of_this_run() -> Option<String> {
+    match std::env::var(ENGINE).as_deref() {
+        Err(_) | Ok("sqlite") => None,
+        Ok("postgres") => {
+            let made = shared().and_then(|server| server.database().map_err(|error| format!("{error:#}")));
+            Some(made.unwrap_or_else(|why| panic!("{ENGINE}=postgres, and there is no PostgreSQL: {why}")))
+        }
+        Ok(other) => panic!("{ENGINE} is sqlite or postgres, not {other}"),
     }
 }
 
@@ -112,16 +139,34 @@ impl Postgres {
     /// # Errors
     /// Where it does not come up again.
     pub fn crash_and_restart(&self) -> Result<()> {
+        self.stop_at_once()?;
+        self.start_again()
+    }
+
+    /// Kills the server as a power cut would.
+    ///
+    /// # Errors
+    /// Where it does not end.
+    pub fn stop_at_once(&self) -> Result<()> {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        let fast = as_user(&self.programs.join("pg_ctl"), self.user)
+        let stopped = as_user(&self.programs.join("pg_ctl"), self.user)
             .args(["stop", "-m", "immediate", "-s", "-w", "-D"])
             .arg(self.folder.path().join("data"))
             .current_dir(self.folder.path())
             .status()?;
-        if !fast.success() {
-            bail!("pg_ctl stop: {fast}");
+        if !stopped.success() {
+            bail!("pg_ctl stop: {stopped}");
         }
         server.wait()?;
+        Ok(())
+    }
+
+    /// Starts a server that was stopped, on the same data.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn start_again(&self) -> Result<()> {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         *server = serve(&self.programs, self.folder.path(), self.user, self.durability)?;
         drop(server);
         self.wait_until_ready()

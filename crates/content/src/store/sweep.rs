@@ -166,16 +166,8 @@ impl Store {
         visited.map_err(|cause| StoreError::Write { path: folder, cause })
     }
 
-    /// Whether the file with this digest is here; if so, a sweep leaves it alone for as long as a new one. Its bytes are not
-    /// looked at: see [`Store::holds`].
-    ///
-    /// # Errors
-    /// Its time cannot be set.
-    pub fn claim(&self, digest: &Sha256Digest) -> Result<bool, StoreError> {
-        self.touched(self.file_path(digest))
-    }
-
-    /// The same of the form called `kind` that was derived from the file with this digest.
+    /// Whether the form called `kind` that was derived from the file with this digest is here; if so, a sweep leaves it alone
+    /// for as long as a new one.
     ///
     /// # Errors
     /// Its time cannot be set, or the name is none.

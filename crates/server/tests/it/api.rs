@@ -1,11 +1,13 @@
 //! The API of people and programs, in process: what it refuses, what it allows whom, and what it answers.
 
 mod hostile;
+pub mod intent;
 mod matrix;
 mod operations;
-mod people;
+pub mod people;
 mod places;
 mod rules;
+mod trust;
 
 use crate::world::World;
 use axum::Router;
@@ -15,7 +17,6 @@ use http_body_util::BodyExt;
 use jiff::SignedDuration;
 use serde_json::Value;
 use server::app::password::Cost;
-use server::http::admin::{self, Api};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tower::ServiceExt;
@@ -64,8 +65,12 @@ pub struct Ask<'a> {
 
 impl Front {
     pub async fn new() -> Self {
-        let world = World::new().await;
-        let router = admin::router(Api::new(&world.context, Cost::Least));
+        Self::of(World::new().await)
+    }
+
+    /// The API of this server.
+    pub fn of(world: World) -> Self {
+        let router = server::http::of(&world.context, Cost::Least);
         let file = world.folder.path().join("data").join(server::local::TOKEN_FILE);
         let local = std::fs::read_to_string(file)
             .expect("the token is there")
@@ -77,6 +82,11 @@ impl Front {
             local,
             keys: AtomicU64::new(0),
         }
+    }
+
+    /// The server alone.
+    pub fn into_world(self) -> World {
+        self.world
     }
 
     /// A request by whoever has this token; nobody has the empty one.

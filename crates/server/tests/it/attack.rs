@@ -294,6 +294,7 @@ async fn a_cursor_of_hosts_at_risk_fits_the_question_that_it_came_with_and_no_ot
         // The first one's is everybody's.
         let _taken = agent.hands_over(&front.world, &[document]).await;
     }
+    front.world.run("assess").await;
     let ask = async |query: &str, package: &str| {
         let body = json!({ "packages": [{ "package": package, "fixed": "9" }] });
         let path = front.in_tenant(&format!("at-risk?limit=1{query}"));

@@ -14,10 +14,10 @@ const URI: &str = "http://inside.example/debian/";
 async fn adopt(world: &World) {
     let new = NewSource {
         id: SourceId([5; 16]),
-        kind: SourceKind::Carried,
         identity: "{}".to_owned(),
         identity_digest: Sha256Digest([5; 32]),
         edit: SourceEdit {
+            kind: SourceKind::Carried,
             state: SourceState::Adopted,
             name: "inside".to_owned(),
             addresses: format!(r#"{{"places":[{{"uri":"{URI}","suite":"stable"}}],"key_files":[]}}"#),

@@ -1,6 +1,6 @@
 //! Sources and findings on a real database: proposed by hosts, adopted, synced, assessed, asked of now and of then.
 
-use crate::world::World;
+use crate::world::{NODE, World};
 use domain::host::channels::{ChannelConfig, Stanza};
 use domain::host::inventory::Inventory;
 use domain::id::{HostId, NodeId, SourceId};
@@ -12,7 +12,6 @@ use roaring::RoaringBitmap;
 use server::app::finding::{self, AtRisk, AtRiskPackage};
 use server::app::{source as sources_app, update as updates_app};
 use server::catalog::space::{Room, Space};
-use server::reconcile::{ALL, Reconciler, node, run_once};
 use server::{assess, catalog};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,15 +27,15 @@ use testkit::keys::SigningKey;
 use testkit::server::Server;
 
 /// A server, an archive that it can reach, and hosts that are only rows.
-struct Fleet {
-    world: World,
+pub struct Fleet {
+    pub world: World,
     key: SigningKey,
     served: PathBuf,
     archive: Server,
 }
 
 impl Fleet {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let world = World::new().await;
         let served = world.folder.path().join("served");
         std::fs::create_dir_all(&served).expect("a folder");
@@ -49,7 +48,7 @@ impl Fleet {
         }
     }
 
-    fn publish(&self, packages: &[Package]) {
+    pub fn publish(&self, packages: &[Package]) {
         Archive::new("stable")
             .origin("World")
             .arch("amd64")
@@ -69,7 +68,7 @@ impl Fleet {
     }
 
     /// A host that reported these packages, from the archive.
-    async fn host(&self, number: u8, packages: &[(&str, &str)]) -> HostId {
+    pub async fn host(&self, number: u8, packages: &[(&str, &str)]) -> HostId {
         let id = HostId([number; 16]);
         let (scope, site, now) = (self.world.scope(), self.world.site, self.world.now());
         let new = NewHost {
@@ -94,7 +93,7 @@ impl Fleet {
     }
 
     /// A host hands in what it has.
-    async fn report(&self, id: HostId, packages: &[(&str, &str)]) {
+    pub async fn report(&self, id: HostId, packages: &[(&str, &str)]) {
         let stanza = Stanza::new(&self.archive.uri(), "stable", &["main"], &["amd64"]);
         let config = ChannelConfig {
             native_architecture: "amd64".to_owned(),
@@ -157,15 +156,8 @@ impl Fleet {
         assert!(noted.await.expect("it is stored"));
     }
 
-    async fn run(&self, name: &str) {
-        let reconciler: &Reconciler = ALL
-            .iter()
-            .find(|one| one.name == name)
-            .expect("there is such work");
-        assert!(run_once(&self.world.context, reconciler, node(&self.world.context)).await);
-        let standing = &self.world.context.board.all()[name];
-        assert_eq!(standing.failures, 0, "{standing:?}");
-        self.world.pass(SignedDuration::from_secs(1));
+    pub async fn run(&self, name: &str) {
+        self.world.run(name).await;
     }
 
     async fn sources(&self) -> Vec<source::Source> {
@@ -179,7 +171,7 @@ impl Fleet {
     }
 
     /// Adopts everything that is proposed.
-    async fn adopt(&self) {
+    pub async fn adopt(&self) {
         let (scope, now) = (self.world.scope(), self.world.now());
         for row in self.sources().await {
             let adopted = self.world.context.db.attempt(move |tx| {
@@ -191,7 +183,7 @@ impl Fleet {
     }
 
     /// Makes every adopted source due.
-    async fn ask_for_sync(&self) {
+    pub async fn ask_for_sync(&self) {
         let (scope, now) = (self.world.scope(), self.world.now());
         for row in self.sources().await {
             let asked = self
@@ -212,9 +204,7 @@ impl Fleet {
         let mut missing = BTreeMap::new();
         for update in page.items {
             let id = update.id.0.parse().expect("an id");
-            let hosts = context
-                .db
-                .read(move |view| updates_app::hosts(view, &scope, id, as_of))
+            let hosts = updates_app::hosts(context, scope, id, as_of)
                 .await
                 .expect("the hosts");
             assert_eq!(hosts.len(), update.hosts);
@@ -259,8 +249,6 @@ async fn what_hosts_use_is_proposed_and_once_adopted_and_synced_it_answers() {
     let proposed = fleet.sources().await;
     assert_eq!(proposed.len(), 1, "two hosts of one archive propose one source");
     assert_eq!(proposed[0].state, SourceState::Proposed);
-    let meant = sources_app::proposed_by(&fleet.world.context, fleet.world.scope(), first).await;
-    assert_eq!(meant.expect("the sources of a host").len(), 1);
 
     fleet.adopt().await;
     fleet.run("sync").await;
@@ -435,10 +423,9 @@ async fn syncs_rest_before_the_disk_is_full() {
     let now = fleet.world.now();
     let until = now + SignedDuration::from_mins(30);
     let context = &fleet.world.context;
-    let node = node(context);
     let fence = context
         .db
-        .write(move |tx| lease::take(tx, &Whole::server(), "sync", node, now, until));
+        .write(move |tx| lease::take(tx, &Whole::server(), "sync", NODE, now, until));
     let fence = fence.await.expect("a lease").expect("it is ours");
     let refused = catalog::sync_with(context, &fence, &Full)
         .await
@@ -487,9 +474,10 @@ async fn no_tenant_sees_anothers_findings_or_sources() {
         .await
         .expect_err("it is another's host");
     assert!(
-        sources_app::list(context, other, None)
+        sources_app::list(context, other, None, None, 10)
             .await
             .expect("a list")
+            .items
             .is_empty()
     );
     let page = updates_app::page(context, other, UpdateFilter::default(), None, None, 10).await;

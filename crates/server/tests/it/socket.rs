@@ -20,17 +20,17 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-fn settings(folder: &Path) -> Settings {
-    let mut settings = Settings::defaults_in(&folder.join("data"));
+pub fn settings(folder: &Path) -> Settings {
+    let mut settings = crate::world::settings(folder);
     settings.file.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     settings
 }
 
-async fn started(folder: &Path) -> Running {
+pub async fn started(folder: &Path) -> Running {
     Server::start(settings(folder)).await.expect("the server starts")
 }
 
-fn trusting(
+pub fn trusting(
     root: &CertificateDer<'static>,
 ) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
     let mut roots = RootCertStore::empty();
@@ -42,18 +42,18 @@ fn trusting(
         .with_root_certificates(roots)
 }
 
-async fn connect(address: SocketAddr, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
+pub async fn connect(address: SocketAddr, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("localhost").expect("a name");
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 /// A connection that speaks HTTP/1.1 and stays open.
-struct Client(TlsStream<TcpStream>);
+pub struct Client(pub TlsStream<TcpStream>);
 
 impl Client {
-    async fn of(running: &Running) -> Self {
-        let config = trusting(running.context().authority.root_certificate()).with_no_client_auth();
+    pub async fn of(running: &Running) -> Self {
+        let config = trusting(&running.context().authority.root_certificate()).with_no_client_auth();
         Self(connect(running.address(), config).await.expect("the handshake"))
     }
 
@@ -65,13 +65,13 @@ impl Client {
         self.send(&[head.as_bytes(), body].concat()).await
     }
 
-    async fn send(&mut self, request: &[u8]) -> (u16, String, Vec<u8>) {
+    pub async fn send(&mut self, request: &[u8]) -> (u16, String, Vec<u8>) {
         self.0.write_all(request).await.expect("it is sent");
         self.0.flush().await.expect("it is sent");
         self.answer().await
     }
 
-    async fn answer(&mut self) -> (u16, String, Vec<u8>) {
+    pub async fn answer(&mut self) -> (u16, String, Vec<u8>) {
         let mut bytes = Vec::new();
         loop {
             let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
@@ -203,9 +203,11 @@ async fn what_agents_left_in_memory_is_written_when_the_server_stops() {
         context,
         client,
     } = agent;
+    let mut settings = (*context.settings).clone();
+    settings.file.listen.set_port(0);
     drop((context, client));
     running.stop().await.expect("it ends cleanly");
-    let running = started(folder.path()).await;
+    let running = Server::start(settings).await.expect("the server starts again");
     let (scope, host) = (store::Scope::of_tenant(TenantId([1; 16])), agent.host);
     let chain = running
         .context()
@@ -224,7 +226,7 @@ async fn a_client_with_another_pin_refuses_the_server() {
     let other = tempfile::tempdir().expect("a temporary folder");
     let running = started(folder.path()).await;
     let stranger = started(other.path()).await;
-    let config = trusting(stranger.context().authority.root_certificate()).with_no_client_auth();
+    let config = trusting(&stranger.context().authority.root_certificate()).with_no_client_auth();
     let refused = connect(running.address(), config)
         .await
         .expect_err("another root");
@@ -239,7 +241,7 @@ async fn a_client_with_another_pin_refuses_the_server() {
 async fn the_root_and_its_listener_are_the_same_after_a_restart_and_known_under_a_new_name() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let running = started(folder.path()).await;
-    let root = running.context().authority.root_certificate().clone();
+    let root = running.context().authority.root_certificate();
     running.stop().await.expect("it ends cleanly");
     let mut settings = settings(folder.path());
     settings.file.addresses = vec!["patchyard.example:8443".to_owned()];
@@ -259,7 +261,7 @@ async fn a_client_certificate_that_nobody_knows_breaks_no_handshake_and_grants_n
     let running = started(folder.path()).await;
     let foreign = rcgen::generate_simple_self_signed(vec!["stranger".to_owned()]).expect("a certificate");
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(foreign.signing_key.serialize_der()));
-    let config = trusting(running.context().authority.root_certificate())
+    let config = trusting(&running.context().authority.root_certificate())
         .with_client_auth_cert(vec![foreign.cert.der().clone()], key)
         .expect("certificate and key fit");
     let mut client = Client(connect(running.address(), config).await.expect("the handshake"));
@@ -277,7 +279,7 @@ async fn a_client_certificate_that_nobody_knows_breaks_no_handshake_and_grants_n
 async fn a_second_connection_resumes_the_session_of_the_first() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let running = started(folder.path()).await;
-    let config = trusting(running.context().authority.root_certificate()).with_no_client_auth();
+    let config = trusting(&running.context().authority.root_certificate()).with_no_client_auth();
     let mut kinds = Vec::new();
     for _ in 0..2 {
         let mut client = Client(
@@ -351,7 +353,7 @@ async fn a_connection_beyond_the_limit_is_closed_and_the_others_go_on() {
     settings.file.limits.connections = 2;
     let running = Server::start(settings).await.expect("the server starts");
     let (mut one, _other) = (Client::of(&running).await, Client::of(&running).await);
-    let config = trusting(running.context().authority.root_certificate()).with_no_client_auth();
+    let config = trusting(&running.context().authority.root_certificate()).with_no_client_auth();
     assert!(
         connect(running.address(), config).await.is_err(),
         "a third is turned away"
@@ -382,7 +384,7 @@ async fn people_are_shown_a_given_certificate_and_agents_the_one_of_the_pinned_r
     let mut settings = settings(folder.path());
     settings.file.certificate = Some(server::settings::GivenCertificate { chain, key });
     let running = Server::start(settings).await.expect("the server starts");
-    let agents = trusting(running.context().authority.root_certificate()).with_no_client_auth();
+    let agents = trusting(&running.context().authority.root_certificate()).with_no_client_auth();
     connect(running.address(), agents)
         .await
         .expect("agents see the pinned root");

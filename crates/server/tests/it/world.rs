@@ -1,5 +1,9 @@
 //! A server in a temporary folder under a manual clock and seeded chance, and agents that speak to it without sockets.
 
+mod catalog;
+
+pub use catalog::NODE;
+
 use domain::digest::Sha256Digest;
 use domain::id::{EnrolmentTokenId, HostId, SiteId, TenantId};
 use domain::identity::Nonce;
@@ -22,6 +26,7 @@ use server::clock::{ManualClock, SeededChance};
 use server::start::{Ports, Server};
 use server::{Context, Settings};
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::enrolment_token::{Admits, NewEnrolmentToken};
@@ -32,28 +37,80 @@ pub const START: i64 = 1_790_000_000;
 
 /// A server and what it stands on.
 pub struct World {
-    pub folder: tempfile::TempDir,
+    pub folder: Folder,
     pub clock: Arc<ManualClock>,
     pub context: Context,
     pub tenant: TenantId,
     pub site: SiteId,
+    /// The address of its PostgreSQL database; SQLite in the folder where there is none.
+    database: Option<String>,
     tokens: AtomicU64,
 }
 
+/// Where a world keeps its files: a folder that goes with it, or one that somebody else looks after.
+pub struct Folder {
+    path: PathBuf,
+    _own: Option<tempfile::TempDir>,
+}
+
+impl Folder {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn temporary() -> Self {
+        let own = tempfile::tempdir().expect("a temporary folder");
+        Self {
+            path: own.path().to_owned(),
+            _own: Some(own),
+        }
+    }
+
+    fn of_others(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            _own: None,
+        }
+    }
+}
+
 impl World {
-    /// A fresh server with one tenant and its site `main`.
+    /// A fresh server with one tenant and its site `main`, on the engine of this run.
     pub async fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let clock = Arc::new(ManualClock::at(Timestamp::from_second(START).expect("a time")));
-        let context = open(&folder, &clock, 1).await;
-        let (tenant, site) = (TenantId([1; 16]), SiteId([2; 16]));
-        add_tenant(&context, tenant, site, "main").await;
+        Self::begin(Folder::temporary(), testkit::postgres::of_this_run()).await
+    }
+
+    /// The same on this PostgreSQL database.
+    pub async fn on(database: String) -> Self {
+        Self::begin(Folder::temporary(), Some(database)).await
+    }
+
+    /// The same on SQLite, in a folder that is not removed.
+    pub async fn in_folder(path: &Path) -> Self {
+        Self::begin(Folder::of_others(path), None).await
+    }
+
+    async fn begin(folder: Folder, database: Option<String>) -> Self {
+        let world = Self::open(folder, database, START, 1).await;
+        add_tenant(&world.context, world.tenant, world.site, "main").await;
+        world
+    }
+
+    /// What a process that was killed left in this folder, hours later.
+    pub async fn left_in(path: &Path) -> Self {
+        Self::open(Folder::of_others(path), None, START + 3 * 60 * 60, 2).await
+    }
+
+    async fn open(folder: Folder, database: Option<String>, seconds: i64, seed: u64) -> Self {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_second(seconds).expect("a time")));
+        let context = open(settings_in(folder.path(), database.as_deref()), &clock, seed).await;
         Self {
             folder,
             clock,
             context,
-            tenant,
-            site,
+            tenant: TenantId([1; 16]),
+            site: SiteId([2; 16]),
+            database,
             tokens: AtomicU64::new(0),
         }
     }
@@ -66,18 +123,20 @@ impl World {
             context,
             tenant,
             site,
+            database,
             tokens,
         } = self;
         context.db.close().await;
         drop(context);
         let seed = 100 + tokens.load(Ordering::Relaxed);
-        let context = open(&folder, &clock, seed).await;
+        let context = open(settings_in(folder.path(), database.as_deref()), &clock, seed).await;
         Self {
             folder,
             clock,
             context,
             tenant,
             site,
+            database,
             tokens,
         }
     }
@@ -168,12 +227,22 @@ impl World {
     }
 }
 
-async fn open(folder: &tempfile::TempDir, clock: &Arc<ManualClock>, seed: u64) -> Context {
+/// The settings of a server in this folder, on the engine of this run.
+pub fn settings(folder: &Path) -> Settings {
+    settings_in(folder, testkit::postgres::of_this_run().as_deref())
+}
+
+fn settings_in(folder: &Path, database: Option<&str>) -> Settings {
+    let mut settings = Settings::defaults_in(&folder.join("data"));
+    settings.file.database = database.map(str::to_owned);
+    settings
+}
+
+async fn open(settings: Settings, clock: &Arc<ManualClock>, seed: u64) -> Context {
     let ports = Ports {
         clock: Arc::clone(clock) as _,
         chance: Arc::new(SeededChance::new(seed)),
     };
-    let settings = Settings::defaults_in(&folder.path().join("data"));
     Server::open(settings, ports).await.expect("the server opens")
 }
 

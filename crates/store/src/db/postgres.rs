@@ -4,6 +4,7 @@
 use super::Tuning;
 use super::view::{Connection, Tx, View};
 use crate::error::Error;
+use failpoint::{Point, reach};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use std::panic::resume_unwind;
@@ -56,7 +57,7 @@ impl Postgres {
             for attempt in 1.. {
                 let outcome = work(&mut tx);
                 let committed = match outcome {
-                    Ok(_) => tx.script("COMMIT").map_err(lost_answer),
+                    Ok(_) => commit(&mut tx),
                     Err(_) => tx.script("ROLLBACK"),
                 };
                 if tx.take_crossed() && attempt < ATTEMPTS {
@@ -127,6 +128,13 @@ impl Postgres {
             drop(connection.close().await);
         }
     }
+}
+
+fn commit(tx: &mut Tx) -> Result<(), Error> {
+    reach(Point::Changed);
+    tx.script("COMMIT").map_err(lost_answer)?;
+    reach(Point::Committed);
+    Ok(())
 }
 
 /// A commit whose answer is lost may have been done.

@@ -6,11 +6,14 @@ use super::Tuning;
 use super::view::{Connection, Tx, View};
 use crate::error::Error;
 use crate::value::values;
+use failpoint::{Point, reach};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::Path;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -34,8 +37,10 @@ impl Sqlite {
         let (sender, receiver) = mpsc::channel(tuning.queue.max(1));
         let runtime = Handle::current();
         let tx = Tx::new(View::new(Connection::Sqlite(connection), runtime.clone()));
+        let place = Place::of(path);
         let writer = Writer {
             tx,
+            place,
             queue: receiver,
             group: tuning.group.max(1),
             runtime,
@@ -100,7 +105,9 @@ impl Sqlite {
             // The readers' own connections may write nothing, not even another file.
             let connection = view.wait_for(options.connect())?;
             let mut copying = View::new(Connection::Sqlite(connection), Handle::current());
-            copying.rows("VACUUM INTO $1", values![file]).map(drop)
+            copying.rows("VACUUM INTO $1", values![file])?;
+            reach(Point::Copied);
+            Ok(())
         })
         .await
     }
@@ -206,6 +213,13 @@ impl Readers {
     }
 }
 
+fn commit(tx: &mut Tx) -> Result<(), Error> {
+    reach(Point::Changed);
+    tx.script("COMMIT")?;
+    reach(Point::Committed);
+    Ok(())
+}
+
 /// A change that waits for its commit. It can be run again until it is answered.
 trait Change: Send {
     /// Runs it and keeps what came of it.
@@ -254,8 +268,42 @@ where
     }
 }
 
+/// The file that was opened. One that is moved away or removed goes on to take what is written to it, for nobody to find.
+struct Place {
+    path: PathBuf,
+    /// `None` for a database in memory.
+    file: Option<(u64, u64)>,
+}
+
+impl Place {
+    fn of(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            file: file_of(path).ok(),
+        }
+    }
+
+    /// Whether the file still stands where it was opened.
+    fn check(&self) -> io::Result<()> {
+        match self.file.is_none() || Some(file_of(&self.path)?) == self.file {
+            true => Ok(()),
+            false => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "another file stands in the place of the database",
+            )),
+        }
+    }
+}
+
+/// Device and number, which no two files share.
+fn file_of(path: &Path) -> io::Result<(u64, u64)> {
+    let facts = std::fs::metadata(path)?;
+    Ok((facts.dev(), facts.ino()))
+}
+
 struct Writer {
     tx: Tx,
+    place: Place,
     queue: mpsc::Receiver<Message>,
     group: usize,
     runtime: Handle,
@@ -308,7 +356,13 @@ impl Writer {
         if changes.is_empty() {
             return Ok(());
         }
+        let gone = |error| Error::Unavailable(sqlx::Error::Io(error));
+        self.place.check().map_err(gone)?;
         let outcome = self.transact(changes);
+        let outcome = outcome.and_then(|()| {
+            let gone = |error| Error::OutcomeUnknown(sqlx::Error::Io(error));
+            self.place.check().map_err(gone)
+        });
         if outcome.is_err() {
             // SQLite ends the transaction by itself after some errors, and then has nothing to take back.
             drop(self.tx.script("ROLLBACK"));
@@ -321,7 +375,7 @@ impl Writer {
         tx.script("BEGIN IMMEDIATE")?;
         if let [change] = changes {
             return match change.run(tx) {
-                Ran::Done => tx.script("COMMIT"),
+                Ran::Done => commit(tx),
                 // The change keeps its own error; a transaction that ended by itself needs no end.
                 Ran::Failed => {
                     drop(tx.script("ROLLBACK"));
@@ -336,7 +390,7 @@ impl Writer {
                 Ran::Failed => tx.script("ROLLBACK TO change; RELEASE change")?,
             }
         }
-        tx.script("COMMIT")
+        commit(tx)
     }
 
     /// Moves what the log holds into the file, and closes it. What was committed is durable either way.

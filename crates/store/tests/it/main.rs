@@ -3,6 +3,7 @@
 
 mod audit;
 mod catalog;
+mod clocks;
 mod concurrency;
 mod copies;
 mod engines;

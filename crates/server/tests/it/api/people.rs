@@ -404,8 +404,18 @@ async fn an_invited_user_may_do_what_is_granted_and_loses_it_with_the_grant() {
 #[tokio::test]
 async fn a_disabled_users_sessions_and_tokens_end_at_once() {
     let front = Front::new().await;
-    let secret = first_administrator(&front).await;
-    let session = session(&front, "ada", &secret).await;
+    first_administrator(&front).await;
+    let made = front.post("/api/v1/users", json!({ "name": "grace" })).await.json();
+    let invitation = made["invitation"].as_str().expect("an invitation");
+    let fields = format!("invitation={invitation}&password=four+words+by+chance");
+    let secret = field(&form(&front, &fields).await.text);
+    let id = made["user"]["id"].as_str().expect("an id");
+    let role = server::app::role::DUAL_ROLE_ADMINISTRATOR.to_string();
+    let given = front
+        .post("/api/v1/grants", json!({ "user": id, "role": role }))
+        .await;
+    assert_eq!(given.status, 201, "{}", given.text);
+    let session = session(&front, "grace", &secret).await;
     let body = json!({ "name": "hers", "permissions": ["read:health"] });
     let made = front
         .ask(Method::POST, "/api/v1/tokens", &session)
@@ -415,11 +425,7 @@ async fn a_disabled_users_sessions_and_tokens_end_at_once() {
         .await
         .json();
     let token = made["secret"].as_str().expect("a secret").to_owned();
-    let users = front.get("/api/v1/users").await.json();
-    let path = format!(
-        "/api/v1/users/{}",
-        users["items"][0]["id"].as_str().expect("an id")
-    );
+    let path = format!("/api/v1/users/{id}");
     let tag = front.get(&path).await;
     let disable = front
         .ask(Method::PATCH, &path, &front.local)
@@ -438,7 +444,7 @@ async fn a_disabled_users_sessions_and_tokens_end_at_once() {
     }
     front.world.pass(SignedDuration::from_secs(60));
     assert_eq!(
-        log_in(&front, "ada", PASSWORD, &code(&front, &secret))
+        log_in(&front, "grace", PASSWORD, &code(&front, &secret))
             .await
             .status,
         401

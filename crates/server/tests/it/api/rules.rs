@@ -246,3 +246,28 @@ fn every_route_is_in_the_document_with_what_it_needs() {
         );
     }
 }
+
+#[test]
+fn every_list_is_a_page_of_its_own_items() {
+    let document: Value = serde_json::to_value(openapi::document(routes())).expect("it serialises");
+    let schemas = document["components"]["schemas"].as_object().expect("schemas");
+    let mut items = std::collections::BTreeMap::new();
+    for route in routes() {
+        let operation = &document["paths"][route.path()][route.method().as_str().to_lowercase()];
+        let id = operation["operationId"].as_str().expect("an id");
+        let answer = &operation["responses"]["200"]["content"];
+        let shape = &answer["application/json"]["schema"];
+        assert_ne!(shape["type"], "array", "{id} gives a bare array");
+        let Some(name) = shape["$ref"].as_str().and_then(|name| name.rsplit('/').next()) else {
+            continue;
+        };
+        if id.starts_with("list-") {
+            let item = &schemas[name]["properties"]["items"]["items"];
+            let item = item["$ref"].as_str().unwrap_or_else(|| panic!("{id} is no page"));
+            assert_eq!(items.entry(name.to_owned()).or_insert(item.to_owned()), item, "{id}");
+            assert!(answer["text/csv"].is_object(), "{id} gives no table");
+        }
+    }
+    let distinct: std::collections::BTreeSet<_> = items.values().collect();
+    assert!(items.len() > 12 && distinct.len() == items.len(), "{items:?}");
+}

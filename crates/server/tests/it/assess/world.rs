@@ -72,7 +72,7 @@ impl World {
             components: vec!["main".to_owned()],
             architectures: vec!["amd64".to_owned()],
             keyring,
-            login: None,
+            access: None,
             carried: None,
         };
         let fetched = fetch(&self.content, &wanted, self.now);

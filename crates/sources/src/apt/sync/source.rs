@@ -98,7 +98,7 @@ fn is_vouched(context: &Context<'_>, request: &SourceRequest<'_>, prior: &Source
 /// here, although nobody may refer to them at this moment: a source that comes back after a long time can be unchanged.
 fn is_usable(context: &Context<'_>, request: &SourceRequest<'_>, prior: &SourceState) -> bool {
     let store = context.store;
-    let is_here = |digest: &Sha256Digest| store.claim(digest).unwrap_or(false);
+    let is_here = |digest: &Sha256Digest| store.holds(digest).unwrap_or(false);
     prior.keys == request.keyring.digest()
         && prior.wanted == state::wanted(&request.source)
         && is_here(&prior.release)
