@@ -22,7 +22,7 @@ pub use trouble::Trouble;
 use jiff::Timestamp;
 use protocol::address::ServerAddress;
 use protocol::card::Trust;
-use protocol::envelope::Header;
+use protocol::envelope::Asked;
 use protocol::message::Kind;
 use protocol::message::check_in::{CarriedSource, Wanted};
 use protocol::message::documents::Part;
@@ -89,7 +89,7 @@ enum ClockTaken {
 /// A request that waits for its answer.
 #[derive(Clone, Debug)]
 struct Request {
-    header: Header,
+    asked: Asked,
     envelope: Vec<u8>,
     hold_seconds: u32,
     /// To whom it went.
@@ -215,6 +215,6 @@ impl Session {
 
     /// What the request that is out asks for.
     pub fn waits_for(&self) -> Option<Kind> {
-        self.now.request.as_ref().map(|request| request.header.kind)
+        self.now.request.as_ref().map(|request| request.asked.kind())
     }
 }

@@ -3,6 +3,7 @@
 //! big-endian: magic `PYE1`, protocol u16, kind u16, flags u16, key id 16, sequence u64, nonce 16, time of sending
 //! in microseconds since 1970 UTC i64, length of the body u32, its SHA-256 32, Ed25519 signature 64, body.
 
+mod asked;
 mod pack;
 
 use crate::card::{CardError, ServerCard};
@@ -10,6 +11,7 @@ use crate::key::{BadSignature, SigningKey, VerifyingKey};
 use crate::limits::{self, OverLimit};
 use crate::message::Kind;
 use crate::{VERSION, sha256};
+pub use asked::Asked;
 use domain::id::KeyId;
 use domain::identity::{Nonce, chain};
 use jiff::Timestamp;
@@ -43,7 +45,7 @@ pub struct Header {
     pub kind: Kind,
     /// The sender's count of requests; an answer has that of its request.
     pub sequence: u64,
-    /// The request's name; an answer has that of its request.
+    /// The request's name, drawn by chance; in an answer what tells its request from all others, see [`Asked`].
     pub nonce: Nonce,
     /// When it was sent, by the sender's time; in an answer this is how the server tells its time.
     pub sent_at: Timestamp,
@@ -70,15 +72,9 @@ impl Header {
         }
     }
 
-    /// The header of the answer to this request.
-    pub fn answer(&self, kind: Kind, sent_at: Timestamp) -> Self {
-        Self {
-            protocol: VERSION,
-            kind,
-            sequence: self.sequence,
-            nonce: self.nonce,
-            sent_at,
-        }
+    /// The header of an answer to what is no request: it answers none.
+    pub fn unasked(kind: Kind, sent_at: Timestamp) -> Self {
+        Self::request(kind, 0, Nonce([0; 16]), sent_at)
     }
 }
 
@@ -146,8 +142,7 @@ pub struct Unopened<'a> {
     flags: u16,
     key_id: KeyId,
     body_digest: [u8; 32],
-    signature: &'a [u8; 64],
-    signed: &'a [u8; SIGNED_BYTES],
+    head: &'a [u8; HEADER_BYTES],
     body: &'a [u8],
 }
 
@@ -215,9 +210,8 @@ impl<'a> Unopened<'a> {
             has,
             named: HEADER_BYTES as u64,
         };
-        let (signed, rest) = bytes.split_first_chunk::<SIGNED_BYTES>().ok_or(short)?;
-        let (signature, body) = rest.split_first_chunk::<64>().ok_or(short)?;
-        let mut fields = Fields(&signed[MAGIC.len()..]);
+        let (head, body) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(short)?;
+        let mut fields = Fields(&head[MAGIC.len()..]);
         let protocol = u16::from_be_bytes(fields.next());
         let kind = Kind(u16::from_be_bytes(fields.next()));
         let flags = u16::from_be_bytes(fields.next());
@@ -247,8 +241,7 @@ impl<'a> Unopened<'a> {
             flags,
             key_id,
             body_digest,
-            signature,
-            signed,
+            head,
             body,
         })
     }
@@ -268,6 +261,11 @@ impl<'a> Unopened<'a> {
         self.header.kind
     }
 
+    /// What an answer to it has to name.
+    pub fn asked(&self) -> Asked {
+        Asked::of(self.header, self.head)
+    }
+
     /// Opens it: the signature, then the body's digest, then the body.
     ///
     /// # Errors
@@ -279,10 +277,14 @@ impl<'a> Unopened<'a> {
                 tried: key.id(),
             });
         }
+        let (head, signature) = self
+            .head
+            .split_last_chunk::<64>()
+            .expect("the head ends in a signature");
         let mut signed = [0; CONTEXT.len() + SIGNED_BYTES];
         signed[..CONTEXT.len()].copy_from_slice(CONTEXT);
-        signed[CONTEXT.len()..].copy_from_slice(self.signed);
-        key.verify(&signed, self.signature)?;
+        signed[CONTEXT.len()..].copy_from_slice(head);
+        key.verify(&signed, signature)?;
         if sha256(self.body).0 != self.body_digest {
             return Err(OpenError::Body);
         }
@@ -300,6 +302,7 @@ impl<'a> Unopened<'a> {
         Ok(Opened {
             header: self.header,
             key_id: self.key_id,
+            head: self.head,
             body,
             json: json_starts..json_ends,
         })
@@ -363,6 +366,7 @@ impl Fields<'_> {
 pub struct Opened<'a> {
     header: Header,
     key_id: KeyId,
+    head: &'a [u8; HEADER_BYTES],
     body: Cow<'a, [u8]>,
     json: std::ops::Range<usize>,
 }
@@ -388,10 +392,13 @@ impl Opened<'_> {
         &self.body[self.json.end..]
     }
 
+    /// What an answer to it has to name.
+    pub fn asked(&self) -> Asked {
+        Asked::of(self.header, self.head)
+    }
+
     /// Whether this answers that request and no other one.
-    pub fn answers(&self, request: &Header) -> bool {
-        self.header.kind.is_answer()
-            && self.header.nonce == request.nonce
-            && self.header.sequence == request.sequence
+    pub fn answers(&self, asked: &Asked) -> bool {
+        self.header.kind.is_answer() && asked.is_named_by(&self.header)
     }
 }

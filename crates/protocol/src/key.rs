@@ -2,7 +2,8 @@
 
 use crate::sha256;
 use domain::id::KeyId;
-use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use ed25519_dalek::Verifier as _;
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -13,11 +14,13 @@ pub struct SigningKey {
     verifying: VerifyingKey,
 }
 
-/// The public half of a pair.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The public half of a pair. Its point is worked out once, because most keys verify again and again.
+#[derive(Clone, Copy)]
 pub struct VerifyingKey {
     bytes: [u8; 32],
     id: KeyId,
+    /// `None` if the bytes are no point of the curve, or one of small order, under which anybody can sign.
+    point: Option<ed25519_dalek::VerifyingKey>,
 }
 
 /// A signature does not hold.
@@ -84,11 +87,13 @@ impl fmt::Debug for SigningKey {
 }
 
 impl VerifyingKey {
-    /// A public key from its 32 bytes. Bytes that are no point of the curve verify nothing.
+    /// A public key from its 32 bytes. Bytes that are no point of the curve, or one of small order, verify nothing.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        let point = ed25519_dalek::VerifyingKey::from_bytes(&bytes);
         Self {
             bytes,
             id: key_id(&bytes),
+            point: point.ok().filter(|point| !point.is_weak()),
         }
     }
 
@@ -106,11 +111,20 @@ impl VerifyingKey {
     ///
     /// # Errors
     /// [`BadSignature`] if it is not by this key over these bytes.
-    pub fn verify(self, bytes: &[u8], signature: &[u8; 64]) -> Result<(), BadSignature> {
-        let key = UnparsedPublicKey::new(&ED25519, self.bytes);
-        key.verify(bytes, signature).map_err(|_| BadSignature)
+    pub fn verify(&self, bytes: &[u8], signature: &[u8; 64]) -> Result<(), BadSignature> {
+        let point = self.point.ok_or(BadSignature)?;
+        let signature = ed25519_dalek::Signature::from_bytes(signature);
+        point.verify(bytes, &signature).map_err(|_| BadSignature)
     }
 }
+
+impl PartialEq for VerifyingKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for VerifyingKey {}
 
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

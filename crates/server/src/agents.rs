@@ -16,13 +16,12 @@ pub use card::{Card, addresses, announce_addresses};
 pub use check_in::HeldCheckIn;
 pub use documents::stored_bytes;
 pub use flush::{flush, spawn};
-pub use registry::{Agents, refresh, wipe};
+pub use registry::{Agents, forget_tenant, refresh, wipe};
 
 use crate::context::Context;
 use crate::operations::metrics::Metric;
-use domain::identity::Nonce;
 use jiff::{SignedDuration, Timestamp};
-use protocol::envelope::{Envelope, Header, Unopened};
+use protocol::envelope::{Asked, Body, Envelope, Header, Unopened};
 use protocol::limits::CLOCK_SKEW_SECONDS;
 use protocol::message::refused::RefusalKind;
 use protocol::message::{Kind, Message};
@@ -60,11 +59,9 @@ pub async fn begin(context: &Context, request: &[u8], peer: Peer) -> Begun {
     let unopened = match Unopened::parse(request) {
         Ok(unopened) => unopened,
         Err(error) => {
-            let answer = refuse(context, &no_header(context), Refusal::of_parse(&error), None);
-            return Begun::Answered(answer);
+            return Begun::Answered(refuse(context, None, Refusal::of_parse(&error)));
         }
     };
-    let header = unopened.header();
     let judged = match unopened.kind() {
         Kind::ENROL => enrol::answer(context, &unopened, peer).await,
         _ => known_agent(context, &unopened, peer).await,
@@ -78,7 +75,7 @@ pub async fn begin(context: &Context, request: &[u8], peer: Peer) -> Begun {
             }
             begun
         }
-        Err(refusal) => Begun::Answered(refuse(context, &header, refusal, Some(unopened.kind()))),
+        Err(refusal) => Begun::Answered(refuse(context, Some(&unopened.asked()), refusal)),
     }
 }
 
@@ -136,34 +133,31 @@ fn check_time(sent_at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
 }
 
 /// An answer in its envelope.
-fn seal(context: &Context, request: &Header, message: &impl Message) -> Vec<u8> {
-    seal_body(context, request, kind_of(message), &message.to_body())
+fn seal<M: Message>(context: &Context, asked: &Asked, message: &M) -> Vec<u8> {
+    seal_body(
+        context,
+        asked.answer(M::KIND, context.clock.now()),
+        &message.to_body(),
+    )
 }
 
-fn kind_of<M: Message>(_message: &M) -> Kind {
-    M::KIND
-}
-
-fn seal_body(context: &Context, request: &Header, kind: Kind, body: &protocol::envelope::Body) -> Vec<u8> {
-    let header = request.answer(kind, context.clock.now());
+fn seal_body(context: &Context, header: Header, body: &Body) -> Vec<u8> {
     Envelope::seal(context.authority.answers_key(), header, body)
         .expect("an answer is far smaller than the largest body")
 }
 
-/// A refusal in its envelope. One of an enrolment introduces the server, so that the agent can tell who refuses.
-fn refuse(context: &Context, request: &Header, refusal: Refusal, asked: Option<Kind>) -> Vec<u8> {
+/// A refusal in its envelope; to bytes that are no request it answers nothing. One of an enrolment introduces the server, so
+/// that the agent can tell who refuses.
+fn refuse(context: &Context, asked: Option<&Asked>, refusal: Refusal) -> Vec<u8> {
     context.metrics.count(Metric::Refusals);
-    let message = refusal.into_message(context);
-    match asked {
-        Some(Kind::ENROL) => {
-            let body = enrol::introducing(context, &message);
-            seal_body(context, request, Kind::REFUSED, &body)
-        }
-        _ => seal(context, request, &message),
-    }
-}
-
-/// The header that bytes without one are answered to.
-fn no_header(context: &Context) -> Header {
-    Header::request(Kind::REFUSED, 0, Nonce([0; 16]), context.clock.now())
+    let (message, now) = (refusal.into_message(context), context.clock.now());
+    let header = match asked {
+        Some(asked) => asked.answer(Kind::REFUSED, now),
+        None => Header::unasked(Kind::REFUSED, now),
+    };
+    let body = match asked.map(Asked::kind) {
+        Some(Kind::ENROL) => enrol::introducing(context, &message),
+        _ => message.to_body(),
+    };
+    seal_body(context, header, &body)
 }

@@ -16,7 +16,7 @@ use protocol::document::channels::{ChannelConfigDocument, StanzaEvidence};
 use protocol::document::facts::FactsDocument;
 use protocol::document::inventory::{InventoryDocument, Package};
 use protocol::document::{Document as _, DocumentKind};
-use protocol::envelope::Header;
+use protocol::envelope::Asked;
 use protocol::message::check_in::{DocumentName, Measures, Mode, Wanted};
 use protocol::sha256;
 use rand::rngs::StdRng;
@@ -45,7 +45,7 @@ pub struct Computer {
     /// What it still has of earlier inventories, for deltas.
     pub shelf: BTreeMap<Sha256Digest, Vec<u8>>,
     /// The request that its agent waits to be answered.
-    pub asked: Option<Header>,
+    pub asked: Option<Asked>,
     /// The time that whoever relies on time here goes by, as it would be journalled.
     pub time: Option<AgentTime>,
     /// The latest time that anything relied upon.

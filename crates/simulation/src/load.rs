@@ -3,18 +3,27 @@
 
 mod agent;
 mod connection;
+pub mod inventories;
 mod measure;
+mod reconnect;
 pub mod serve;
 
-use agent::Agent;
+use agent::{Agent, Sizes};
 use anyhow::{Context as _, Result, ensure};
-use connection::{Connection, Dialler, Handshake};
+use connection::{Dialler, Handshake};
+use inventories::KillAfter;
 use measure::Latencies;
 use serve::{Child, Served};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
+
+/// Agents that do what costs more than a check-in, at the same time.
+const AT_WORK: usize = 64;
+/// The most bytes of a request or answer of an unchanged check-in.
+const UNCHANGED_BYTES: usize = 2_000;
 
 /// What to measure, and how much of it.
 #[derive(Clone, Debug, clap::Args)]
@@ -65,15 +74,15 @@ impl Figure {
     }
 }
 
-/// Measures everything that was asked for.
-pub async fn measure(options: &Options) -> Result<Vec<Figure>> {
+/// Measures everything that was asked for, with a server that `program` (this one) runs as `serve`.
+pub async fn measure(options: &Options, program: &Path) -> Result<Vec<Figure>> {
     let wanted = |name: &str| {
         options
             .only
             .as_ref()
             .is_none_or(|part| name.contains(part.as_str()))
     };
-    let mut child = Child::start(&options.data)?;
+    let mut child = Child::start(program, &options.data)?;
     let served = Arc::new(child.served().clone());
     let mut figures = Vec::new();
     let agents = enrol(&served, options.agents).await?;
@@ -86,18 +95,25 @@ pub async fn measure(options: &Options) -> Result<Vec<Figure>> {
         }
     }
     if wanted("inventories") {
-        figures.extend(inventories(&mut child, agents.clone(), options).await?);
+        let kill = KillAfter::Span(Duration::from_secs(options.seconds));
+        let some = &agents[..agents.len().min(AT_WORK)];
+        let handed_in = inventories::hand_in(&mut child, some, options.packages, kill).await?;
+        figures.extend(handed_in.figures(options.packages));
     }
     if wanted("reconnect") {
-        figures.extend(reconnect(&mut child, options).await?);
+        figures.extend(reconnect::come_back(&mut child, options.fleet).await?);
     }
     Ok(figures)
 }
 
-type Agents = Vec<Arc<tokio::sync::Mutex<Agent>>>;
+/// Agents that several measurements use one after the other.
+pub type Agents = Vec<Shared<Agent>>;
+
+/// What several measurements use one after the other.
+pub type Shared<T> = Arc<tokio::sync::Mutex<T>>;
 
 /// Enrols so many agents, over a few connections.
-async fn enrol(served: &Arc<Served>, count: usize) -> Result<Agents> {
+pub async fn enrol(served: &Arc<Served>, count: usize) -> Result<Agents> {
     let mut tasks = JoinSet::new();
     let lanes = count.min(32);
     for lane in 0..lanes {
@@ -124,34 +140,41 @@ async fn enrol(served: &Arc<Served>, count: usize) -> Result<Agents> {
 /// Unchanged check-ins over connections that are kept.
 async fn kept(served: &Arc<Served>, agents: Agents, options: &Options) -> Result<Vec<Figure>> {
     let span = Duration::from_secs(options.seconds);
-    let sizes = {
-        let mut agent = agents.first().context("an agent")?.lock().await;
-        let mut connection = agent.dialler(served, Handshake::Full)?.dial().await?;
-        agent.check_in(&mut connection).await?
-    };
-    let began = measure::now();
+    let all_are_connected = Arc::new(Barrier::new(agents.len()));
     let mut tasks = JoinSet::new();
     for agent in agents {
-        let served = Arc::clone(served);
+        let (served, all_are_connected) = (Arc::clone(served), Arc::clone(&all_are_connected));
         tasks.spawn(async move {
             let mut agent = agent.lock_owned().await;
             let mut connection = agent.dialler(&served, Handshake::Full)?.dial().await?;
-            let mut latencies = Latencies::default();
+            all_are_connected.wait().await;
+            let (mut latencies, mut largest) = (Latencies::default(), Sizes::default());
+            let began = measure::now();
             while began.elapsed() < span {
                 let asked = measure::now();
-                agent.check_in(&mut connection).await?;
+                let checked = agent.check_in(&mut connection).await?;
                 latencies.add(asked.elapsed());
+                largest = largest.max(checked.sizes);
             }
-            anyhow::Ok(latencies)
+            anyhow::Ok((latencies, largest))
         });
     }
-    let latencies = Latencies::of_all(&mut tasks).await?;
-    let per_second = latencies.count() as f64 / began.elapsed().as_secs_f64();
+    let (mut latencies, mut largest) = (Latencies::default(), Sizes::default());
+    while let Some(ended) = tasks.join_next().await {
+        let (own, sizes) = ended??;
+        latencies.join(own);
+        largest = largest.max(sizes);
+    }
+    ensure!(
+        largest.request <= UNCHANGED_BYTES && largest.answer <= UNCHANGED_BYTES,
+        "an unchanged check-in is too large: {largest:?}"
+    );
+    let per_second = latencies.count() as f64 / span.as_secs_f64();
     Ok(vec![
         Figure::new("kept connections, unchanged check-ins", per_second, "per s"),
         Figure::new("kept connections, p99", latencies.percentile(99), "ms"),
-        Figure::new("kept connections, request", sizes.request as f64, "bytes"),
-        Figure::new("kept connections, answer", sizes.answer as f64, "bytes"),
+        Figure::new("kept connections, request", largest.request as f64, "bytes"),
+        Figure::new("kept connections, answer", largest.answer as f64, "bytes"),
     ])
 }
 
@@ -166,7 +189,7 @@ async fn new_connections(
     let span = Duration::from_secs(options.seconds);
     let began = measure::now();
     let mut tasks = JoinSet::new();
-    for agent in agents.into_iter().take(64) {
+    for agent in agents.into_iter().take(AT_WORK) {
         let served = Arc::clone(served);
         tasks.spawn(async move {
             let mut agent = agent.lock_owned().await;
@@ -192,120 +215,4 @@ async fn new_connections(
         per_second,
         "per s",
     ))
-}
-
-/// Full inventories, acknowledged; the server is killed in the middle, and must still have what it acknowledged.
-async fn inventories(child: &mut Child, agents: Agents, options: &Options) -> Result<Vec<Figure>> {
-    let served = Arc::new(child.served().clone());
-    let span = Duration::from_secs(options.seconds);
-    let packages = options.packages;
-    let began = measure::now();
-    let mut tasks = JoinSet::new();
-    for (number, agent) in agents.iter().enumerate() {
-        let (served, agent) = (Arc::clone(&served), Arc::clone(agent));
-        tasks.spawn(async move {
-            let mut agent = agent.lock_owned().await;
-            let mut connection = agent.dialler(&served, Handshake::Full)?.dial().await?;
-            let (mut latencies, mut acknowledged) = (Latencies::default(), Vec::new());
-            for round in 0.. {
-                if began.elapsed() >= span {
-                    break;
-                }
-                let inventory = agent::inventory(packages, number, round);
-                // From here on the server may be dead: what it said before counts.
-                let Ok(taken) = agent.hand_in(&mut connection, inventory).await else {
-                    break;
-                };
-                latencies.add(taken.waited);
-                acknowledged.push(taken.digest);
-            }
-            anyhow::Ok((latencies, acknowledged))
-        });
-    }
-    tokio::time::sleep(span - span / 10).await;
-    child.kill()?;
-    let elapsed = began.elapsed();
-    let (mut latencies, mut acknowledged) = (Latencies::default(), Vec::new());
-    while let Some(ended) = tasks.join_next().await {
-        let (own, digests) = ended?.context("hand in inventories")?;
-        latencies.join(own);
-        acknowledged.extend(digests);
-    }
-    child.restart()?;
-    let lost = child.lacks(&acknowledged).await?;
-    ensure!(
-        lost == 0,
-        "{lost} of {} acknowledged inventories are lost",
-        acknowledged.len()
-    );
-    Ok(vec![
-        Figure::new(
-            format!("inventories of {packages} packages, acknowledged"),
-            latencies.count() as f64 / elapsed.as_secs_f64(),
-            "per s",
-        ),
-        Figure::new("inventories, p99", latencies.percentile(99), "ms"),
-        Figure::new(
-            "inventories acknowledged before kill -9 and there after it",
-            acknowledged.len() as f64,
-            "",
-        ),
-    ])
-}
-
-/// The whole fleet comes back at once after the server was killed.
-async fn reconnect(child: &mut Child, options: &Options) -> Result<Vec<Figure>> {
-    let served = Arc::new(child.served().clone());
-    let agents = enrol(&served, options.fleet).await?;
-    child.kill()?;
-    child.restart()?;
-    let served = Arc::new(child.served().clone());
-    let began = measure::now();
-    let mut tasks = JoinSet::new();
-    for agent in agents {
-        let served = Arc::clone(&served);
-        tasks.spawn(async move {
-            let mut agent = agent.lock_owned().await;
-            let dialler = agent.dialler(&served, Handshake::Full)?;
-            let mut connection = connect(&dialler, &mut agent).await?;
-            // The connection is kept, as an agent that is held keeps it.
-            connection.keep();
-            let mut latencies = Latencies::default();
-            latencies.add(began.elapsed());
-            anyhow::Ok((latencies, connection))
-        });
-    }
-    let (mut latencies, mut open) = (Latencies::default(), Vec::new());
-    while let Some(ended) = tasks.join_next().await {
-        let (own, connection) = ended?.context("reconnect")?;
-        latencies.join(own);
-        open.push(connection);
-    }
-    let seconds = began.elapsed().as_secs_f64();
-    Ok(vec![
-        Figure::new(
-            format!("{} agents reconnecting, all answered after", open.len()),
-            seconds,
-            "s",
-        ),
-        Figure::new(
-            "reconnecting, server's memory at most",
-            child.peak_memory_mib()?,
-            "MiB",
-        ),
-    ])
-}
-
-/// One agent comes back: as often as it is turned away, it comes again when it was asked to.
-async fn connect(dialler: &Dialler, agent: &mut Agent) -> Result<Connection> {
-    loop {
-        let wait = match dialler.dial().await {
-            Ok(mut connection) => match agent.check_in(&mut connection).await {
-                Ok(_) => return Ok(connection),
-                Err(_) => connection.retry_after(),
-            },
-            Err(_) => Duration::from_millis(500),
-        };
-        tokio::time::sleep(wait).await;
-    }
 }

@@ -91,7 +91,8 @@ fn under_load(what: Instead) -> Result<()> {
         match what {
             Instead::Serve { data } => load::serve::run(&data).await,
             Instead::Load(options) => {
-                for figure in load::measure(&options).await? {
+                let program = std::env::current_exe().context("find this program")?;
+                for figure in load::measure(&options, &program).await? {
                     writeln!(std::io::stdout(), "{}", figure.to_line())?;
                 }
                 Ok(())

@@ -78,7 +78,7 @@ impl Session {
             Believed::CheckedIn(answer) => self.checked_in(answer, moment, effects),
             Believed::Taken(answer) => self.taken(answer, moment, effects),
             Believed::Renewed(answer) => self.renewed(answer, moment, effects),
-            Believed::Refused(refused) => self.refused(refused, request.header.kind, moment, effects),
+            Believed::Refused(refused) => self.refused(refused, request.asked.kind(), moment, effects),
         }
     }
 
@@ -90,7 +90,7 @@ impl Session {
             .as_ref()
             .and_then(|trust| trust.answers_key(unopened.key_id(), sent_at));
         let (key, introduced) = match known {
-            Some(key) if request.header.kind != Kind::ENROL => (key, None),
+            Some(key) if request.asked.kind() != Kind::ENROL => (key, None),
             // To an enrolment the server introduces itself, and so it does to a host that slept through a change of keys.
             _ => {
                 let trust = self.introduced(&unopened)?;
@@ -99,10 +99,10 @@ impl Session {
             }
         };
         let opened = unopened.open(&key)?;
-        if !opened.answers(&request.header) {
+        if !opened.answers(&request.asked) {
             return Err(Unbelieved::OtherRequest);
         }
-        Ok((read(&opened, request.header.kind, introduced)?, sent_at))
+        Ok((read(&opened, request.asked.kind(), introduced)?, sent_at))
     }
 
     fn introduced(&self, unopened: &Unopened<'_>) -> Result<Trust, Unbelieved> {

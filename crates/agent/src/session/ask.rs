@@ -9,7 +9,7 @@ use super::{
 };
 use domain::identity::Nonce;
 use jiff::Timestamp;
-use protocol::envelope::{Body, Envelope, Header};
+use protocol::envelope::{Body, Envelope, Header, Unopened};
 use protocol::key::SigningKey;
 use protocol::link::Link;
 use protocol::message::check_in::CheckIn;
@@ -266,8 +266,9 @@ impl Session {
             envelope: envelope.clone(),
             hold_seconds,
         });
+        let asked = Unopened::parse(&envelope).expect("it was sealed above").asked();
         self.now.request = Some(Request {
-            header,
+            asked,
             envelope,
             hold_seconds,
             to,

@@ -194,7 +194,7 @@ fn a_server_introduces_itself_in_the_answer_to_an_enrolment_even_when_it_refuses
         (Enrolled::KIND, introducing(&samples::enrolled(), &card)),
         (Refused::KIND, introducing(&samples::refused(), &card)),
     ] {
-        let header = samples::header(Kind::ENROL).answer(kind, samples::time());
+        let header = samples::asked(Kind::ENROL).answer(kind, samples::time());
         let bytes = Envelope::seal(&samples::answers_key(), header, &body).expect("below the limit");
         let envelope = Unopened::parse(&bytes).expect("an envelope");
         let trust = envelope
@@ -207,7 +207,7 @@ fn a_server_introduces_itself_in_the_answer_to_an_enrolment_even_when_it_refuses
             .expect("certified");
         assert!(envelope.open(&key).is_ok());
     }
-    let header = samples::header(Kind::ENROL).answer(Refused::KIND, samples::time());
+    let header = samples::asked(Kind::ENROL).answer(Refused::KIND, samples::time());
     for body in [
         samples::refused().to_body(),
         Body {

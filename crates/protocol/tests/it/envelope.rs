@@ -184,7 +184,7 @@ fn what_is_signed_and_still_wrong_is_refused() {
 
 #[test]
 fn an_answer_counts_for_its_own_request_only() {
-    let request = samples::header(Kind::CHECK_IN);
+    let request = samples::asked(Kind::CHECK_IN);
     let answer = |header: Header| {
         let bytes = Envelope::seal(&samples::answers_key(), header, &Body::default()).expect("empty");
         let key = samples::answers_key().verifying();
@@ -208,6 +208,28 @@ fn an_answer_counts_for_its_own_request_only() {
         }),
         "a request thrown back"
     );
+    assert!(!answer(Header::unasked(Kind::REFUSED, samples::time())));
+}
+
+/// Two requests that nothing tells apart but what they say: as of a host and a copy of its disk.
+#[test]
+fn requests_of_one_key_nonce_number_and_time_have_answers_of_their_own() {
+    let header = samples::header(Kind::CHECK_IN);
+    let asked = |key: &SigningKey, json: &[u8]| {
+        let body = Body {
+            json: json.to_vec(),
+            attachment: None,
+        };
+        let bytes = Envelope::seal(key, header, &body).expect("below the limit");
+        let unopened = Unopened::parse(&bytes).expect("an envelope");
+        let opened = unopened.open(&key.verifying()).expect("signed");
+        assert_eq!(opened.asked(), unopened.asked());
+        unopened.asked()
+    };
+    let (host, other) = (samples::host_key(), samples::next_host_key());
+    assert_eq!(asked(&host, b"{}"), asked(&host, b"{}"), "the same bytes again");
+    assert_ne!(asked(&host, b"{}"), asked(&host, b"{ }"));
+    assert_ne!(asked(&host, b"{}"), asked(&other, b"{}"));
 }
 
 proptest! {

@@ -8,7 +8,7 @@ use protocol::document::channels::ChannelConfigDocument;
 use protocol::document::delta::InventoryDelta;
 use protocol::document::facts::FactsDocument;
 use protocol::document::inventory::InventoryDocument;
-use protocol::envelope::{Body, Envelope, Unopened};
+use protocol::envelope::{Body, Envelope, HEADER_BYTES, Unopened};
 use protocol::key::SigningKey;
 use protocol::message::Message;
 use protocol::message::check_in::{CheckIn, CheckedIn};
@@ -41,8 +41,12 @@ fn request<M: Message>(name: &'static str, key: &SigningKey, body: &Body) -> Tra
     Transcript { name, sealed }
 }
 
-fn answer<M: Message>(name: &'static str, body: &Body) -> Transcript {
-    request::<M>(name, &samples::answers_key(), body)
+/// The answer to a request.
+fn answer<M: Message>(name: &'static str, request: &Transcript, body: &Body) -> Transcript {
+    let asked = Unopened::parse(&request.sealed).expect("an envelope").asked();
+    let header = asked.answer(M::KIND, samples::time());
+    let sealed = Envelope::seal(&samples::answers_key(), header, body).expect("below the limit");
+    Transcript { name, sealed }
 }
 
 fn card() -> ServerCard {
@@ -52,28 +56,46 @@ fn card() -> ServerCard {
 fn transcripts() -> Vec<Transcript> {
     let host = samples::host_key;
     let (documents, bytes) = samples::documents();
+    let enrol = request::<Enrol>("enrol", &host(), &samples::enrol().to_body());
+    let enrol_copy = request::<Enrol>(
+        "enrol-copy",
+        &samples::next_host_key(),
+        &samples::enrol_as_copy().to_body(),
+    );
+    let check_in = request::<CheckIn>("check-in", &host(), &samples::check_in().to_body());
+    let check_in_all = request::<CheckIn>(
+        "check-in-all",
+        &host(),
+        &samples::check_in_with_everything().to_body(),
+    );
+    let documents = request::<Documents>("documents", &host(), &documents.with_bytes(bytes));
+    let renew = request::<Renew>("renew", &host(), &samples::renew().to_body());
     vec![
-        request::<Enrol>("enrol", &host(), &samples::enrol().to_body()),
-        request::<Enrol>(
-            "enrol-copy",
-            &samples::next_host_key(),
-            &samples::enrol_as_copy().to_body(),
+        answer::<Enrolled>("enrolled", &enrol, &introducing(&samples::enrolled(), &card())),
+        answer::<CheckedIn>("checked-in", &check_in, &samples::checked_in().to_body()),
+        answer::<CheckedIn>(
+            "checked-in-all",
+            &check_in_all,
+            &samples::checked_in_with_everything().to_body(),
         ),
-        answer::<Enrolled>("enrolled", &introducing(&samples::enrolled(), &card())),
-        request::<CheckIn>("check-in", &host(), &samples::check_in().to_body()),
-        request::<CheckIn>(
-            "check-in-all",
-            &host(),
-            &samples::check_in_with_everything().to_body(),
+        answer::<DocumentsTaken>(
+            "documents-taken",
+            &documents,
+            &samples::documents_taken().to_body(),
         ),
-        answer::<CheckedIn>("checked-in", &samples::checked_in().to_body()),
-        answer::<CheckedIn>("checked-in-all", &samples::checked_in_with_everything().to_body()),
-        request::<Documents>("documents", &host(), &documents.with_bytes(bytes)),
-        answer::<DocumentsTaken>("documents-taken", &samples::documents_taken().to_body()),
-        request::<Renew>("renew", &host(), &samples::renew().to_body()),
-        answer::<Renewed>("renewed", &samples::renewed().to_body()),
-        answer::<Refused>("refused", &samples::refused().to_body()),
-        answer::<Refused>("refused-enrol", &introducing(&samples::refused(), &card())),
+        answer::<Renewed>("renewed", &renew, &samples::renewed().to_body()),
+        answer::<Refused>("refused", &check_in, &samples::refused().to_body()),
+        answer::<Refused>(
+            "refused-enrol",
+            &enrol_copy,
+            &introducing(&samples::refused(), &card()),
+        ),
+        enrol,
+        enrol_copy,
+        check_in,
+        check_in_all,
+        documents,
+        renew,
     ]
 }
 
@@ -170,7 +192,8 @@ fn every_kept_file_is_one_that_is_tested() {
     assert_eq!(there, known);
 }
 
-fn reads<M: Message + PartialEq + Debug>(name: &str, expected: &M) {
+/// Reads a kept message, and gives its envelope.
+fn reads<M: Message + PartialEq + Debug>(name: &str, expected: &M) -> Vec<u8> {
     let bytes = kept(&format!("{name}.envelope"));
     let envelope = Unopened::parse(&bytes).expect("an envelope");
     let keys = [
@@ -185,25 +208,46 @@ fn reads<M: Message + PartialEq + Debug>(name: &str, expected: &M) {
         .verifying();
     let opened = envelope.open(&key).expect("signed");
     assert_eq!(&opened.message::<M>().expect("the message"), expected, "{name}");
-    assert_eq!(opened.header().nonce.0, [0x5a; 16]);
+    assert_eq!(opened.header().sequence, 41);
     assert_eq!(opened.header().sent_at, samples::time());
+    bytes
+}
+
+/// A kept request and its answer: each says what it said, and the one belongs to the other.
+fn exchange<Q, A>((asked, question): (&str, &Q), (answered, answer): (&str, &A))
+where
+    Q: Message + PartialEq + Debug,
+    A: Message + PartialEq + Debug,
+{
+    let request = reads(asked, question);
+    let answer = reads(answered, answer);
+    let header = Unopened::parse(&request).expect("an envelope").header();
+    assert_eq!(header.nonce.0, [0x5a; 16], "{asked}");
+    let digest = ring::digest::digest(&ring::digest::SHA256, &request[..HEADER_BYTES]);
+    let header = Unopened::parse(&answer).expect("an envelope").header();
+    assert_eq!(header.nonce.0, digest.as_ref()[..16], "{answered}");
 }
 
 #[test]
 fn kept_transcripts_say_what_they_said() {
-    reads("enrol", &samples::enrol());
-    reads("enrol-copy", &samples::enrol_as_copy());
-    reads("enrolled", &samples::enrolled());
-    reads("check-in", &samples::check_in());
-    reads("check-in-all", &samples::check_in_with_everything());
-    reads("checked-in", &samples::checked_in());
-    reads("checked-in-all", &samples::checked_in_with_everything());
-    reads("documents", &samples::documents().0);
-    reads("documents-taken", &samples::documents_taken());
-    reads("renew", &samples::renew());
-    reads("renewed", &samples::renewed());
-    reads("refused", &samples::refused());
-    reads("refused-enrol", &samples::refused());
+    let check_in = samples::check_in();
+    let all = samples::check_in_with_everything();
+    exchange(("enrol", &samples::enrol()), ("enrolled", &samples::enrolled()));
+    exchange(("check-in", &check_in), ("checked-in", &samples::checked_in()));
+    exchange(
+        ("check-in-all", &all),
+        ("checked-in-all", &samples::checked_in_with_everything()),
+    );
+    exchange(
+        ("documents", &samples::documents().0),
+        ("documents-taken", &samples::documents_taken()),
+    );
+    exchange(("renew", &samples::renew()), ("renewed", &samples::renewed()));
+    exchange(("check-in", &check_in), ("refused", &samples::refused()));
+    exchange(
+        ("enrol-copy", &samples::enrol_as_copy()),
+        ("refused-enrol", &samples::refused()),
+    );
     assert_eq!(
         InventoryDocument::parse(&kept("inventory.json")).ok(),
         Some(samples::inventory())

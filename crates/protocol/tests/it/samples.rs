@@ -13,7 +13,7 @@ use protocol::document::delta::InventoryDelta;
 use protocol::document::facts::FactsDocument;
 use protocol::document::inventory::{InventoryDocument, Package};
 use protocol::document::{Document as _, DocumentKind};
-use protocol::envelope::Header;
+use protocol::envelope::{Asked, Body, Envelope, Header, Unopened};
 use protocol::key::SigningKey;
 use protocol::link::{Link, LinkKey};
 use protocol::message::Kind;
@@ -51,6 +51,12 @@ pub fn time() -> Timestamp {
 
 pub fn header(kind: Kind) -> Header {
     Header::request(kind, 41, Nonce([0x5a; 16]), time())
+}
+
+/// A request of this kind, as its answer names it.
+pub fn asked(kind: Kind) -> Asked {
+    let bytes = Envelope::seal(&host_key(), header(kind), &Body::default()).expect("empty");
+    Unopened::parse(&bytes).expect("an envelope").asked()
 }
 
 pub fn link(count: u64) -> Link {

@@ -8,7 +8,7 @@ use crate::context::{Context, Held};
 use crate::operations::metrics::Metric;
 use jiff::{SignedDuration, Timestamp};
 use protocol::document::DocumentKind;
-use protocol::envelope::{Header, Opened};
+use protocol::envelope::{Asked, Header, Opened};
 use protocol::link::Link;
 use protocol::message::check_in::{CardBytes, CheckIn, CheckedIn, Measures, Wanted};
 use protocol::message::refused::RefusalKind;
@@ -30,6 +30,7 @@ pub struct HeldCheckIn {
     for_at_most: SignedDuration,
     entry: Entry,
     request: Header,
+    asked: Asked,
     link: Link,
     card: domain::digest::Sha256Digest,
 }
@@ -43,19 +44,19 @@ impl HeldCheckIn {
         }
         // What was decided meanwhile counts.
         if let Err(refusal) = super::permit(&self.entry, &self.request_now(context), context.clock.now()) {
-            return super::refuse(context, &self.request, refusal, None);
+            return super::refuse(context, Some(&self.asked), refusal);
         }
         let wanted = match wanted_now(context, self.entry.host(), Vec::new()).await {
             Ok(wanted) => wanted,
-            Err(refusal) => return super::refuse(context, &self.request, refusal, None),
+            Err(refusal) => return super::refuse(context, Some(&self.asked), refusal),
         };
         let mut answer = checked_in(context, self.link, self.card, wanted);
         match context.agents.to_carry.of(context, self.entry.host()).await {
             Ok(asked) => answer.carry.clone_from(&asked),
-            Err(refusal) => return super::refuse(context, &self.request, refusal, None),
+            Err(refusal) => return super::refuse(context, Some(&self.asked), refusal),
         }
         context.metrics.count(Metric::CheckIns);
-        seal(context, &self.request, &answer)
+        seal(context, &self.asked, &answer)
     }
 
     /// The request as if it had been sent now: holding it made it old.
@@ -106,13 +107,14 @@ pub(super) async fn answer(
             for_at_most: SignedDuration::from_secs(i64::from(hold_seconds)),
             entry: entry.clone(),
             request: opened.header(),
+            asked: opened.asked(),
             link,
             card,
         })),
         _ => {
             let mut answer = checked_in(context, link, message.card, wanted);
             answer.carry.clone_from(&asked);
-            Ok(Begun::Answered(seal(context, &opened.header(), &answer)))
+            Ok(Begun::Answered(seal(context, &opened.asked(), &answer)))
         }
     }
 }

@@ -295,6 +295,59 @@ async fn a_second_connection_resumes_the_session_of_the_first() {
 }
 
 #[tokio::test]
+async fn a_session_is_resumed_by_a_server_that_was_restarted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut running = started(folder.path()).await;
+    let config = trusting(running.context().authority.root_certificate()).with_no_client_auth();
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
+        let stream = connect(running.address(), config.clone()).await;
+        let mut client = Client(stream.expect("the handshake"));
+        client.post(b"nothing").await;
+        kinds.push(client.0.get_ref().1.handshake_kind());
+        drop(client);
+        running.stop().await.expect("it ends cleanly");
+        running = started(folder.path()).await;
+    }
+    use rustls::HandshakeKind::{Full, Resumed};
+    assert_eq!(kinds, [Some(Full), Some(Resumed)]);
+}
+
+/// As proxies send it: in pieces, or by an older HTTP that ends with each answer.
+#[tokio::test]
+async fn an_exchange_in_any_form_of_http_is_answered() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = started(folder.path()).await;
+    let mut agent = OverSocket::enrolled(&running).await;
+    let heads = [
+        "POST /agent/v1/exchange HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST /agent/v1/exchange HTTP/1.0\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        "POST /agent/v1/exchange HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+    ];
+    for head in heads {
+        let message = agent.agent.check_in_at(agent.context.clock.now(), &[]);
+        let request = agent.sealed(&message);
+        let length = request.len();
+        let mut bytes = head.replace("{}", &length.to_string()).into_bytes();
+        match head.contains("chunked") {
+            true => {
+                bytes.extend(format!("{length:x}\r\n").into_bytes());
+                bytes.extend(&request);
+                bytes.extend(b"\r\n0\r\n\r\n");
+            }
+            false => bytes.extend(&request),
+        }
+        let (status, _, answer) = Client::of(&running).await.send(&bytes).await;
+        assert_eq!(status, 200, "{head}");
+        let checked: CheckedIn = agent
+            .agent
+            .read_by(&agent.context, &request, &answer)
+            .expect("it is heard");
+        agent.agent.link = checked.link;
+    }
+}
+
+#[tokio::test]
 async fn a_held_check_in_is_answered_when_the_server_stops() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let running = started(folder.path()).await;

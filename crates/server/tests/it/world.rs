@@ -337,7 +337,7 @@ impl Agent {
 
     /// The same of this server.
     pub fn read_by<M: Message>(&self, by: &Context, request: &[u8], answer: &[u8]) -> Result<M, Refused> {
-        let asked = Unopened::parse(request).expect("our own envelope").header();
+        let asked = Unopened::parse(request).expect("our own envelope").asked();
         let unopened = Unopened::parse(answer).expect("the answer is an envelope");
         let key = by.authority.answers_key().verifying();
         let opened = unopened.open(&key).expect("signed by the server");

@@ -8,8 +8,7 @@ use domain::digest::Sha256Digest;
 use domain::identity::Nonce;
 use jiff::Timestamp;
 use protocol::card::Trust;
-use protocol::document::inventory::{InventoryDocument, Package};
-use protocol::document::{Document as _, DocumentKind};
+use protocol::document::DocumentKind;
 use protocol::envelope::{Body, Envelope, Header, Unopened};
 use protocol::key::SigningKey;
 use protocol::link::Link;
@@ -30,14 +29,35 @@ pub struct Agent {
     link: Link,
     bearer: Bearer,
     sequence: u64,
+    /// How the check-in is named whose answer did not come: it is asked again by the same name.
+    unanswered: Option<(u64, Nonce)>,
     inventory: Option<Sha256Digest>,
 }
 
 /// How large a request and its answer were, in bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Sizes {
     pub request: usize,
     pub answer: usize,
+}
+
+impl Sizes {
+    /// The larger of each.
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            request: self.request.max(other.request),
+            answer: self.answer.max(other.answer),
+        }
+    }
+}
+
+/// An answered check-in.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// How large it was.
+    pub sizes: Sizes,
+    /// What the server does not have.
+    pub wanted: Vec<Sha256Digest>,
 }
 
 /// An inventory that the server has.
@@ -92,7 +112,8 @@ impl Agent {
             .answers_key(unopened.key_id(), unopened.header().sent_at)
             .context("a certified key")?;
         let opened = unopened.open(&answers)?;
-        ensure!(opened.answers(&header), "an answer to somebody else");
+        let asked = Unopened::parse(&request)?.asked();
+        ensure!(opened.answers(&asked), "an answer to somebody else");
         let enrolled: Enrolled = opened.message()?;
         Ok(Self {
             key,
@@ -102,6 +123,7 @@ impl Agent {
             link: enrolled.link,
             bearer,
             sequence: 1,
+            unanswered: None,
             inventory: None,
         })
     }
@@ -111,14 +133,19 @@ impl Agent {
         Dialler::of_agent(served, &self.certificates, &self.key.to_pkcs8(), handshake)
     }
 
+    fn next_name(&mut self) -> (u64, Nonce) {
+        self.sequence += 1;
+        (self.sequence, Nonce(chance()))
+    }
+
     async fn ask<A: Message>(
         &mut self,
         connection: &mut Connection,
         kind: Kind,
+        (sequence, nonce): (u64, Nonce),
         body: &Body,
     ) -> Result<(A, Sizes)> {
-        self.sequence += 1;
-        let header = Header::request(kind, self.sequence, Nonce(chance()), time());
+        let header = Header::request(kind, sequence, nonce, time());
         let request = Envelope::seal(&self.key, header, body)?;
         let answer = connection.exchange(&request).await?;
         let unopened = Unopened::parse(&answer)?;
@@ -127,7 +154,8 @@ impl Agent {
             .answers_key(unopened.key_id(), unopened.header().sent_at)
             .context("a certified key")?;
         let opened = unopened.open(&key)?;
-        ensure!(opened.answers(&header), "an answer to somebody else");
+        let asked = Unopened::parse(&request)?.asked();
+        ensure!(opened.answers(&asked), "an answer to somebody else");
         let sizes = Sizes {
             request: request.len(),
             answer: answer.len(),
@@ -135,8 +163,18 @@ impl Agent {
         Ok((opened.message()?, sizes))
     }
 
+    /// How many requests it has made.
+    pub fn requests(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Has this inventory from now on.
+    pub fn has(&mut self, inventory: Sha256Digest) {
+        self.inventory = Some(inventory);
+    }
+
     /// Checks in, with what it has.
-    pub async fn check_in(&mut self, connection: &mut Connection) -> Result<Sizes> {
+    pub async fn check_in(&mut self, connection: &mut Connection) -> Result<Checked> {
         let observed_at = time();
         let inventory = self.inventory.map(|digest| DocumentName {
             kind: DocumentKind::Inventory,
@@ -156,17 +194,24 @@ impl Agent {
             troubles: Vec::new(),
             carried: Vec::new(),
         };
-        let (answer, sizes): (CheckedIn, _) =
-            self.ask(connection, Kind::CHECK_IN, &message.to_body()).await?;
+        let name = self.unanswered.take().unwrap_or_else(|| self.next_name());
+        self.unanswered = Some(name);
+        let (answer, sizes): (CheckedIn, _) = self
+            .ask(connection, Kind::CHECK_IN, name, &message.to_body())
+            .await?;
+        self.unanswered = None;
         self.link = answer.link;
-        Ok(sizes)
+        Ok(Checked {
+            sizes,
+            wanted: answer.wanted.into_iter().map(|wanted| wanted.digest).collect(),
+        })
     }
 
     /// Checks in with another inventory, and hands it in.
     pub async fn hand_in(&mut self, connection: &mut Connection, inventory: Vec<u8>) -> Result<Taken> {
         let digest = sha256(&inventory);
         let asked = measure::now();
-        self.inventory = Some(digest);
+        self.has(digest);
         self.check_in(connection).await?;
         let message = Documents {
             link: self.link,
@@ -178,7 +223,8 @@ impl Agent {
             }],
         };
         let body = message.with_bytes(inventory);
-        let (answer, _): (DocumentsTaken, _) = self.ask(connection, Kind::DOCUMENTS, &body).await?;
+        let name = self.next_name();
+        let (answer, _): (DocumentsTaken, _) = self.ask(connection, Kind::DOCUMENTS, name, &body).await?;
         ensure!(
             answer.taken.contains(&digest),
             "the inventory was not taken: {:?}",
@@ -189,34 +235,4 @@ impl Agent {
             waited: asked.elapsed(),
         })
     }
-}
-
-/// The inventory of an agent in a round: no two are alike.
-pub fn inventory(packages: usize, agent: usize, round: usize) -> Vec<u8> {
-    let package = |number: usize| Package {
-        name: format!("package-{number:05}").into(),
-        architecture: "amd64".into(),
-        version: format!(
-            "1.{}-{}",
-            number % 37,
-            if number.is_multiple_of(90) {
-                agent * 100_000 + round
-            } else {
-                1
-            }
-        )
-        .into(),
-        source: None,
-        source_version: None,
-        selection: Default::default(),
-        state: Default::default(),
-        reinstall: false,
-        relations: (number as u32).wrapping_mul(0x9e37_79b9),
-        multi_arch: 0,
-        size_bytes: 0,
-    };
-    let document = InventoryDocument {
-        packages: (0..packages).map(package).collect(),
-    };
-    document.to_bytes()
 }

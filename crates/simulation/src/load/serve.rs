@@ -8,6 +8,7 @@ use domain::digest::Sha256Digest;
 use domain::id::{EnrolmentTokenId, SiteId};
 use jiff::{SignedDuration, Timestamp};
 use protocol::token::EnrolmentToken;
+use server::agents::stored_bytes;
 use server::start::Server;
 use server::{Context, Settings};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -81,14 +82,14 @@ async fn token(context: &Context, address: SocketAddr) -> Result<EnrolmentToken>
 /// The server's process.
 pub struct Child {
     process: std::process::Child,
+    program: PathBuf,
     data: PathBuf,
     served: Served,
 }
 
 impl Child {
-    /// Starts the server in this folder.
-    pub fn start(data: &Path) -> Result<Self> {
-        let program = std::env::current_exe().context("find this program")?;
+    /// Starts the server in this folder, by the program `simulation`.
+    pub fn start(program: &Path, data: &Path) -> Result<Self> {
         let mut process = Command::new(program)
             .arg("serve")
             .arg("--data")
@@ -112,6 +113,7 @@ impl Child {
         };
         Ok(Self {
             process,
+            program: program.to_owned(),
             data: data.to_owned(),
             served,
         })
@@ -131,11 +133,11 @@ impl Child {
 
     /// Starts it again in the same folder.
     pub fn restart(&mut self) -> Result<()> {
-        *self = Self::start(&self.data)?;
+        *self = Self::start(&self.program, &self.data)?;
         Ok(())
     }
 
-    /// How many of these documents the database does not have; looked up in the database itself.
+    /// How many of these documents the database does not have byte for byte; looked up in the database itself.
     pub async fn lacks(&self, digests: &[Sha256Digest]) -> Result<usize> {
         let url: store::Url = self.data.join("patchyard.db").as_path().into();
         let db = store::Db::open(&url, Timestamp::UNIX_EPOCH)
@@ -146,12 +148,18 @@ impl Child {
         wanted.dedup();
         ensure!(wanted.len() == digests.len(), "each inventory was another");
         let scope = Scope::of_tenant(TENANT);
-        let count = wanted.len();
-        let known = db
-            .read(move |view| store::document::known(view, &scope, &wanted))
-            .await?;
+        let mut lacking = 0;
+        for digest in wanted {
+            let found = db
+                .read(move |view| store::document::get(view, &scope, digest))
+                .await?;
+            let bytes = found.as_ref().and_then(|document| stored_bytes(document).ok());
+            if bytes.is_none_or(|bytes| protocol::sha256(&bytes) != digest) {
+                lacking += 1;
+            }
+        }
         db.close().await;
-        Ok(count - known.len())
+        Ok(lacking)
     }
 
     /// The most memory that it had so far (`VmHWM`), in MiB.

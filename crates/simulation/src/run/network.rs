@@ -38,7 +38,7 @@ impl World {
         let connection = self.connections;
         let computer = &mut self.computers[place];
         computer.waits_on = Some(connection);
-        computer.asked = Unopened::parse(&envelope).ok().map(|envelope| envelope.header());
+        computer.asked = Unopened::parse(&envelope).ok().map(|envelope| envelope.asked());
         let told = told(&computer.name, connection, &envelope);
         let process = computer.process;
         let is_cut = computer.link == Link::Cut;

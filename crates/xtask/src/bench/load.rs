@@ -17,7 +17,7 @@ struct Promise {
     reach: Reach,
 }
 
-const PROMISES: [Promise; 9] = [
+const PROMISES: [Promise; 12] = [
     Promise {
         figure: "kept connections, unchanged check-ins",
         what: "unchanged check-ins, connections kept, each signed both ways",
@@ -27,6 +27,16 @@ const PROMISES: [Promise; 9] = [
         figure: "kept connections, p99",
         what: "the same, 99 of 100 answered within",
         reach: Reach::Wall(0.05),
+    },
+    Promise {
+        figure: "kept connections, request",
+        what: "the same, bytes of the largest request: at most 2,000, or no figure",
+        reach: Reach::Wall(0.0),
+    },
+    Promise {
+        figure: "kept connections, answer",
+        what: "the same, bytes of the largest answer: at most 2,000, or no figure",
+        reach: Reach::Wall(0.0),
     },
     Promise {
         figure: "check-ins on new connections, resumed",
@@ -57,6 +67,11 @@ const PROMISES: [Promise; 9] = [
         figure: "reconnecting, server's memory",
         what: "the server's memory meanwhile",
         reach: Reach::PeakMib(600.0),
+    },
+    Promise {
+        figure: "reconnecting, open at once",
+        what: "connections that were open together then",
+        reach: Reach::Wall(0.0),
     },
     Promise {
         figure: "inventories acknowledged before kill -9",

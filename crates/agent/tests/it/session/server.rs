@@ -153,7 +153,7 @@ impl Server {
     /// The answer to an envelope.
     pub fn answer(&mut self, request: &[u8]) -> Vec<u8> {
         let unopened = Unopened::parse(request).expect("agents send envelopes");
-        let header = unopened.header();
+        let asked = unopened.asked();
         let (kind, body) = match self.judge(&unopened) {
             Ok(answer) => answer,
             Err((kind, retry_after_seconds)) => {
@@ -162,14 +162,14 @@ impl Server {
                     sentence: "No.\u{1b}[2J".to_owned(),
                     retry_after_seconds,
                 };
-                let body = match header.kind {
+                let body = match asked.kind() {
                     Kind::ENROL => introducing(&refused, &self.card()),
                     _ => refused.to_body(),
                 };
                 (Kind::REFUSED, body)
             }
         };
-        Envelope::seal(&self.answers, header.answer(kind, self.now), &body).expect("a small answer")
+        Envelope::seal(&self.answers, asked.answer(kind, self.now), &body).expect("a small answer")
     }
 
     fn judge(&mut self, unopened: &Unopened<'_>) -> Result<(Kind, Body), (RefusalKind, Option<u32>)> {

@@ -2,7 +2,7 @@
 //! older life of the server.
 
 use super::server::Root;
-use super::{enrolled, id, stop, world};
+use super::{Way, enrolled, id, stop, world};
 use agent::session::{Effect, Event, next};
 use protocol::envelope::{Envelope, Unopened};
 use protocol::key::SigningKey;
@@ -36,11 +36,11 @@ fn request(host: &mut super::Host, server: &super::Server) -> Vec<u8> {
 fn an_answer_that_a_stranger_signed_changes_nothing() {
     let (mut server, mut host) = enrolled();
     let before = host.session.memory().phase.clone();
-    let header = Unopened::parse(&request(&mut host, &server))
+    let asked = Unopened::parse(&request(&mut host, &server))
         .expect("an envelope")
-        .header();
+        .asked();
     let stranger = SigningKey::from_seed(&[66; 32]);
-    let answer = header.answer(Kind::REFUSED, server.now);
+    let answer = asked.answer(Kind::REFUSED, server.now);
     let plain = Envelope::seal(&stranger, answer, &retired().to_body()).expect("small");
     let mut own = super::Server::new(server.now);
     own.root = Root::new(66);
@@ -73,6 +73,38 @@ fn an_answer_to_another_request_is_not_taken() {
         host.trouble()
     );
     assert_eq!(stop(&host), None);
+}
+
+/// A copy of the disk has the host's key, and, made while a request is out, its nonce and number too. The server judges both;
+/// who carries their answers must not be able to choose which of them is turned away.
+#[test]
+fn a_lying_relay_cannot_hand_a_copys_refusal_to_the_original() {
+    let (mut server, mut original) = enrolled();
+    original.wake_over(&mut server, &[Way::Cut]);
+    let mut copy = original.copied(9);
+    let asked = [request(&mut original, &server), request(&mut copy, &server)];
+    let [own, copied] = asked.each_ref().map(|sent| {
+        let envelope = Unopened::parse(sent).expect("an envelope");
+        (
+            envelope.key_id(),
+            envelope.header().nonce,
+            envelope.header().sequence,
+        )
+    });
+    assert_eq!(own, copied, "by their names nobody tells the requests apart");
+    server.refuse_next = Some((RefusalKind::Superseded, None));
+    let to_the_copy = server.answer(&asked[1]);
+    let before = original.session.memory().phase.clone();
+    original.happen(Event::Answer(to_the_copy.clone()), &mut server, &[]);
+    assert!(
+        original.trouble().contains("answers another request"),
+        "{}",
+        original.trouble()
+    );
+    assert_eq!(original.session.memory().phase, before);
+    // The refusal itself is good: whom it is for believes it.
+    copy.happen(Event::Answer(to_the_copy), &mut server, &[Way::Cut]);
+    assert_ne!(copy.session.memory().phase, before);
 }
 
 #[test]
