@@ -188,7 +188,8 @@ mod tests {
 
         fn open(&self, hours: i64) -> Tickets {
             let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours);
-            Tickets::open(&self.sealer, self.folder.path(), now, &self.chance).expect("the folder is writable")
+            Tickets::open(&self.sealer, self.folder.path(), now, &self.chance)
+                .expect("the folder is writable")
         }
     }
 
@@ -198,10 +199,17 @@ mod tests {
         let ticket = world.open(0).encrypt(b"a session").expect("it has a key");
         for hours in [0, 11, 12, 23, 24, 35] {
             let read = world.open(hours).decrypt(&ticket);
-            assert_eq!(read.as_deref(), Some(b"a session".as_slice()), "after {hours} hours");
+            assert_eq!(
+                read.as_deref(),
+                Some(b"a session".as_slice()),
+                "after {hours} hours"
+            );
         }
         assert_eq!(world.open(36).decrypt(&ticket), None);
-        let kept = world.sealer.read_file(world.folder.path(), NAME).expect("it opens");
+        let kept = world
+            .sealer
+            .read_file(world.folder.path(), NAME)
+            .expect("it opens");
         assert_eq!(kept.expect("it is there").len(), KEYS * KEPT_BYTES);
     }
 
