@@ -227,7 +227,7 @@ async fn an_enrolment_that_was_altered_or_signed_by_another_key_lets_nobody_in()
         let mut altered = request.clone();
         altered[at] ^= 1;
         let answer = world.exchange(&altered).await;
-        let refused = agent.read::<protocol::message::enrol::Enrolled>(&world, &request, &answer);
+        let refused = agent.read::<protocol::message::enrol::Enrolled>(&world, &altered, &answer);
         assert_eq!(kind(refused), RefusalKind::Malformed, "byte {at}");
     }
     message.public_key = other.key.verifying().to_bytes();

@@ -290,7 +290,9 @@ async fn by_hyper(bytes: &[u8]) -> Option<(String, String, Vec<u8>)> {
     });
     far.write_all(bytes).await.expect("there is room");
     far.shutdown().await.expect("it is said");
-    let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(near), service);
+    let connection = hyper::server::conn::http1::Builder::new()
+        .half_close(true)
+        .serve_connection(TokioIo::new(near), service);
     let _ended = connection.await;
     let seen = seen.lock().expect("not poisoned").take();
     seen
