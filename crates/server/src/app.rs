@@ -1,6 +1,7 @@
 //! What people and programs can do, one file a noun; called by the HTTP handlers and by the command line.
 
 pub mod agent_package;
+pub mod at_risk;
 pub mod audit;
 pub mod authority;
 pub mod backup;

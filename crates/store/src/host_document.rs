@@ -3,6 +3,7 @@
 use crate::document::DocumentKind;
 use crate::value::{Row, values};
 use crate::{Error, Scope, Tx, View};
+use domain::assess::fleet::HostNo;
 use domain::digest::Sha256Digest;
 use domain::id::HostId;
 use jiff::Timestamp;
@@ -107,6 +108,30 @@ pub fn as_of(
         ),
         values![scope, host, kind, at],
         read,
+    )
+}
+
+/// The document of this kind that each host of the tenant was known to have at this moment, in the order of host numbers;
+/// hosts that were retired since have theirs too.
+///
+/// # Errors
+/// Of the database.
+pub fn all_as_of(
+    view: &mut View,
+    scope: &Scope,
+    kind: DocumentKind,
+    at: Timestamp,
+) -> Result<Vec<(HostNo, Sha256Digest)>, Error> {
+    view.list(
+        "SELECT h.host_no, d.digest FROM hosts h CROSS JOIN host_documents d
+         WHERE h.tenant_id = $1 AND d.tenant_id = $1 AND d.host_id = h.id AND d.kind = $2 AND d.received_at <= $3
+           AND NOT EXISTS (
+               SELECT 1 FROM host_documents n
+               WHERE n.tenant_id = $1 AND n.host_id = h.id AND n.kind = $2 AND n.received_at <= $3
+                 AND (n.received_at, n.digest) > (d.received_at, d.digest))
+         ORDER BY h.host_no",
+        values![scope, kind, at],
+        |row| Ok((HostNo(row.get(0)?), row.get(1)?)),
     )
 }
 

@@ -1,5 +1,7 @@
 //! The API of people and programs, in process: what it refuses, what it allows whom, and what it answers.
 
+mod changes;
+mod coverage;
 mod hostile;
 pub mod intent;
 mod matrix;
@@ -8,6 +10,7 @@ pub mod people;
 mod places;
 mod rules;
 mod trust;
+mod sources;
 
 use crate::world::World;
 use axum::Router;

@@ -103,7 +103,10 @@ fn the_servers_door_reaches_rows_files_and_secrets_only_through_its_rooms() {
         "sources::apt",
         "std::fs",
     ];
-    assert_eq!(unnamed_places_of(&["crates/server/src/http"], &words, &[]), [""; 0]);
+    assert_eq!(
+        unnamed_places_of(&["crates/server/src/http"], &words, &[]),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -225,7 +228,11 @@ const DURABLE: [&str; 8] = [
 
 /// Durable steps without a fail-point beside them, by file and a part of the line, and why.
 const WITHOUT_A_FAIL_POINT: [(&str, &str, &str); 4] = [
-    ("crates/content/src/disk.rs", "", "the port itself; who calls it has the points"),
+    (
+        "crates/content/src/disk.rs",
+        "",
+        "the port itself; who calls it has the points",
+    ),
     (
         "crates/server/src/operations/backup.rs",
         "folder.sync_all()",

@@ -13,6 +13,7 @@ use super::Api;
 use super::answer::{Answer, Form, json, list, made, thing};
 use super::input::{Allowed, AsOf, Edit, InPath, InTenant, Nothing, Paging, Plain, Post, Query};
 use super::route::{Needs, Route};
+use crate::app::at_risk;
 use crate::app::coverage::{self, GapView, HostCoverageView};
 use crate::app::finding::{self, AtRisk, CoverageView, HostFindingsView};
 use crate::app::host::{self, HostView};
@@ -213,10 +214,11 @@ fn finding_routes() -> Vec<Route> {
             "list-hosts-at-risk",
             "/api/v1/tenants/{tenant}/at-risk",
             read,
-            at_risk,
+            hosts_at_risk,
         )
         .says("The hosts that have a package in a range of versions. A question: nothing is changed or kept.")
         .takes::<AtRisk>()
+        .query::<AsOf>()
         .pages::<HostView>("The hosts."),
     ]
 }
@@ -443,17 +445,18 @@ async fn explain(
     Ok(json(StatusCode::OK, &Explanation { sentences }))
 }
 
-async fn at_risk(
+async fn hosts_at_risk(
     State(api): State<Api>,
     mut at: InTenant,
+    Query(when): Query<AsOf>,
     Query(paging): Query<Paging>,
     form: Form,
     Plain(asked): Plain<AtRisk>,
 ) -> Answer {
     let warning = asked.warning()?;
     at.cursors = at.cursors.of_question(&asked);
-    let numbers = finding::at_risk(&api.ctx, at.place.scope, &warning).await?;
-    numbered(&api, &at, numbers, None, AsOf::default(), paging, form).await
+    let numbers = at_risk::hosts(&api.ctx, at.place.scope, warning, when.moment()).await?;
+    numbered(&api, &at, numbers, None, when, paging, form).await
 }
 
 async fn coverage(State(api): State<Api>, at: InTenant, Query(when): Query<AsOf>) -> Answer {

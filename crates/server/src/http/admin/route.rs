@@ -8,7 +8,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
@@ -264,7 +264,11 @@ impl Route {
     /// Parameters that it knows; all that are named by no call of this are refused.
     #[must_use]
     pub fn query<P: IntoParams>(mut self) -> Self {
-        self.query.extend(P::into_params(|| Some(ParameterIn::Query)));
+        let parameters = P::into_params(|| Some(ParameterIn::Query)).into_iter();
+        self.query.extend(parameters.map(|parameter| Parameter {
+            schema: parameter.schema.map(never_null),
+            ..parameter
+        }));
         self
     }
 
@@ -381,6 +385,36 @@ impl Route {
             .iter()
             .map(|parameter| parameter.name.clone())
             .collect()
+    }
+}
+
+/// A parameter is there or left out: an address has no way to write that it is null.
+fn never_null(schema: RefOr<Schema>) -> RefOr<Schema> {
+    let is_null = |item: &RefOr<Schema>| match item {
+        RefOr::T(Schema::Object(object)) => object.schema_type == SchemaType::Type(Type::Null),
+        _ => false,
+    };
+    match schema {
+        RefOr::T(Schema::OneOf(mut either)) => {
+            either.items.retain(|item| !is_null(item));
+            match either.items.pop() {
+                Some(only) if either.items.is_empty() => only,
+                last => {
+                    either.items.extend(last);
+                    RefOr::T(Schema::OneOf(either))
+                }
+            }
+        }
+        RefOr::T(Schema::Object(mut object)) => {
+            if let SchemaType::Array(types) = &mut object.schema_type {
+                types.retain(|one| *one != Type::Null);
+                if let [only] = types.as_slice() {
+                    object.schema_type = SchemaType::Type(only.clone());
+                }
+            }
+            RefOr::T(Schema::Object(object))
+        }
+        other => other,
     }
 }
 
