@@ -264,11 +264,10 @@ impl Route {
     /// Parameters that it knows; all that are named by no call of this are refused.
     #[must_use]
     pub fn query<P: IntoParams>(mut self) -> Self {
-        let parameters = P::into_params(|| Some(ParameterIn::Query)).into_iter();
-        self.query.extend(parameters.map(|parameter| Parameter {
-            schema: parameter.schema.map(never_null),
-            ..parameter
-        }));
+        for mut parameter in P::into_params(|| Some(ParameterIn::Query)) {
+            parameter.schema = parameter.schema.map(never_null);
+            self.query.push(parameter);
+        }
         self
     }
 
