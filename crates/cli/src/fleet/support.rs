@@ -2,6 +2,7 @@
 //! as one archive of exactly what was shown.
 
 use super::args::Format;
+use super::client::ApiError;
 use super::{Asker, json, member};
 use crate::text::shown;
 use anyhow::{Context, bail, ensure};
@@ -41,6 +42,7 @@ struct File<'a> {
 /// # Errors
 /// The server refuses, or the file is there or cannot be written.
 pub fn run(asker: &Asker, command: &SupportBundle) -> anyhow::Result<String> {
+    ensure!(asker.asking.format() != Format::Csv, ApiError::NoList);
     let names = match command.with_names {
         true => "shown",
         false => "hidden",
