@@ -14,7 +14,12 @@ use std::ops::ControlFlow;
 use tokio::sync::mpsc;
 
 /// Columns with what opens something: hashes of secrets, and sealed secrets.
-const SECRETS: [&str; 4] = ["secret_hash", "password_hash", "totp_sealed", "credentials_sealed"];
+const SECRETS: [&str; 4] = [
+    "secret_hash",
+    "password_hash",
+    "totp_sealed",
+    "credentials_sealed",
+];
 /// Answers to repeated requests may hold secrets in the clear.
 const LEFT_OUT: [&str; 1] = ["idempotency_keys"];
 /// Bytes that are handed on at a time.
@@ -33,9 +38,7 @@ pub async fn tenant(
 ) -> Result<(), CopyError> {
     let mut tables = schema::tables(db.migrations()).await?;
     tables.retain(|table| table.owner().is_some() && !LEFT_OUT.contains(&table.name.as_str()));
-    Ok(db
-        .read(move |view| send(view, &tables, scope, now, &to))
-        .await?)
+    Ok(db.read(move |view| send(view, &tables, scope, now, &to)).await?)
 }
 
 fn send(
@@ -108,8 +111,10 @@ impl Out<'_> {
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

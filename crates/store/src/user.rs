@@ -287,7 +287,13 @@ fn change(
 ///
 /// # Errors
 /// [`Error::Taken`] where the name is.
-pub fn erase(tx: &mut Tx, whole: &Whole, id: UserId, version: i64, name: &str) -> Result<Change<User>, Error> {
+pub fn erase(
+    tx: &mut Tx,
+    whole: &Whole,
+    id: UserId,
+    version: i64,
+    name: &str,
+) -> Result<Change<User>, Error> {
     let sql = format!(
         "UPDATE users SET name = $3, display_name = $3, state = $4, password_hash = NULL, totp_sealed = NULL,
              totp_last_step = NULL, failures = 0, last_failure_at = NULL, version = version + 1

@@ -27,7 +27,7 @@ const PAGE: &str = "1000";
 pub fn run(asker: &Asker, command: &Audit) -> anyhow::Result<String> {
     match command {
         Audit::List { limit } => {
-            let path = format!("{}/audit-records", place(asker)?);
+            let path = format!("{}/audit-records", asker.place()?);
             let records = asker.client.list(&path, &[], *limit)?;
             asker.show_list(&records, columns::AUDIT, "Nothing was done yet.")
         }
@@ -46,14 +46,6 @@ pub fn run(asker: &Asker, command: &Audit) -> anyhow::Result<String> {
             let found = Examination::of(asker, anchor)?;
             asker.say(&found.to_json(), &found.sentences())
         }
-    }
-}
-
-/// The path of the tenant that was named, or of the server as a whole.
-fn place(asker: &Asker) -> anyhow::Result<String> {
-    match asker.asking.tenant {
-        Some(_) => asker.tenant(),
-        None => Ok("/api/v1".to_owned()),
     }
 }
 

@@ -129,14 +129,16 @@ pub fn site(asker: &Asker, command: &Site) -> anyhow::Result<String> {
     }
 }
 
-/// Users.
+/// Users: of the tenant that was named, or else the server's own.
 ///
 /// # Errors
 /// The server refuses.
 pub fn user(asker: &Asker, command: &User) -> anyhow::Result<String> {
     match command {
         User::List => {
-            let users = asker.client.list("/api/v1/users", &[], 100_000)?;
+            let users = asker
+                .client
+                .list(&format!("{}/users", asker.place()?), &[], 100_000)?;
             asker.show_list(
                 &users,
                 columns::USERS,
@@ -165,20 +167,21 @@ pub fn user(asker: &Asker, command: &User) -> anyhow::Result<String> {
     }
 }
 
-/// Tokens.
+/// Tokens: of the tenant that was named, or else of the server as a whole.
 ///
 /// # Errors
 /// The server refuses.
 pub fn token(asker: &Asker, command: &Token) -> anyhow::Result<String> {
+    let tokens = format!("{}/tokens", asker.place()?);
     match command {
         Token::List => {
-            let tokens = asker.client.list("/api/v1/tokens", &[], 100_000)?;
-            asker.show_list(&tokens, columns::TOKENS, "There are no tokens.")
+            let items = asker.client.list(&tokens, &[], 100_000)?;
+            asker.show_list(&items, columns::TOKENS, "There are no tokens.")
         }
         Token::Add { name, days, may } => {
             let ends = asker.now + jiff::SignedDuration::from_hours(24 * i64::from(*days));
             let body = json!({ "name": name, "permissions": may, "expires_at": ends.to_string() });
-            let token = asker.client.post("/api/v1/tokens", &body, &once())?;
+            let token = asker.client.post(&tokens, &body, &once())?;
             let secret = shown(member(&token, "secret")?).into_owned();
             asker.say(
                 &token,
@@ -186,9 +189,9 @@ pub fn token(asker: &Asker, command: &Token) -> anyhow::Result<String> {
             )
         }
         Token::Revoke { token } => {
-            let found = asker.find("/api/v1/tokens", &[], "token", token)?;
+            let found = asker.find(&tokens, &[], "token", token)?;
             let etag = format!("\"v{}\"", found["version"].as_i64().unwrap_or(0));
-            let path = format!("/api/v1/tokens/{}", member(&found, "id")?);
+            let path = format!("{tokens}/{}", member(&found, "id")?);
             asker.client.delete(&path, Some(&etag))?;
             asker.say(&json!({ "revoked": token }), "Revoked.")
         }

@@ -13,8 +13,8 @@ use super::refusal::{Refusal, changed};
 use super::shape::When;
 use crate::Context;
 use crate::agents;
-use crate::private_file::write_durably;
 use crate::authority::{AuthorityError, OtherRoot};
+use crate::private_file::write_durably;
 use crate::start::listener_names;
 
 /// The setting that says which root is wanted.
@@ -146,10 +146,7 @@ pub async fn prepare(ctx: &Context, caller: &Caller, once: Once) -> Result<Made,
     if let Some(made) = change::answered(ctx, caller, Owner::Shared, &once).await? {
         return Ok(made);
     }
-    let prepared = ctx
-        .authority
-        .draw_next_root(now, &*ctx.chance)
-        .map_err(refused)?;
+    let prepared = ctx.authority.draw_next_root(now, &*ctx.chance).map_err(refused)?;
     let digest = prepared.digest().to_string();
     let made = change::make(ctx, caller, Owner::Shared, once, Keep::Plain, move |_tx| {
         Ok(done("prepare", &digest))

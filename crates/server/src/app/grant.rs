@@ -242,7 +242,8 @@ pub(super) fn keep_an_administrator<T>(
     let done = work(tx)?;
     match had_one && !has_an_administrator(tx)? {
         true => Err(Refusal::WrongState(
-            "this is the last person who administers the server: give somebody else the role first".to_owned(),
+            "this is the last person who administers the server: give somebody else the role first"
+                .to_owned(),
         )),
         false => Ok(done),
     }

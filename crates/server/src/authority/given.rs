@@ -63,9 +63,6 @@ impl Authority {
 
     /// The certificate for those who are not shown our own.
     pub(super) fn given(&self) -> Option<Arc<Given>> {
-        self.given
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.given.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

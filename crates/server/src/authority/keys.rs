@@ -2,13 +2,13 @@
 
 mod key_file;
 
+use super::roots::Succession;
 use super::sealed::Sealer;
 use super::x509::{self, Role, Signer, Validity};
 use super::{
     ANSWERS_LIFE, AuthorityError, CertifiedSigningKey, DAY, ISSUING_LIFE, ISSUING_NAME, Issuing, Listener,
     ROOT_LIFE, Root, Roots, SERVER_LIFE, ends_within,
 };
-use super::roots::Succession;
 use crate::clock::{Chance, draw};
 use crate::private_file::write_durably;
 use jiff::Timestamp;

@@ -246,7 +246,10 @@ pub fn is_from_our_page(request: &Request) -> bool {
         value.filter(|_| values.next().is_none())
     };
     let names = ["origin", "host", "sec-fetch-site"];
-    if names.iter().any(|name| request.headers().contains_key(*name) && text(name).is_none()) {
+    if names
+        .iter()
+        .any(|name| request.headers().contains_key(*name) && text(name).is_none())
+    {
         return false;
     }
     match (text("origin"), text("host"), text("sec-fetch-site")) {

@@ -4,10 +4,11 @@
 
 use crate::Context;
 use crate::app::agent_package;
+use crate::http::problem::{Code, Problem};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
@@ -30,7 +31,7 @@ async fn package(State(context): State<Context>, Path(digest): Path<String>) -> 
     match agent_package::bytes(&context, &digest).await {
         // Straight from the mapped file: many hosts at once cost no memory each.
         Ok(Some(bytes)) => (headers, Bytes::from_owner(bytes)).into_response(),
-        Ok(None) => StatusCode::NOT_FOUND.into_response(),
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Ok(None) => Problem::plain(Code::NotFound).into_response(),
+        Err(error) => Problem::from(error).into_response(),
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::api::Front;
 use crate::api::people::{PASSWORD, first_administrator, form, session};
+use crate::catalog::Fleet;
 use crate::socket::{Client, connect, settings, started, trusting};
 use crate::world::add_tenant;
 use axum::http::Method;
@@ -10,6 +11,7 @@ use domain::id::{SiteId, TenantId};
 use serde_json::{Value, json};
 use server::http::auth::SESSION_COOKIE;
 use server::start::{Running, Server};
+use testkit::archive::package::Package;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Everything that the server says to this and to an honest last request behind it.
@@ -34,40 +36,62 @@ async fn a_request_whose_length_could_be_read_in_two_ways_is_answered_once_and_e
     for (what, smuggling) in [
         (
             "two lengths",
-            format!("POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: {length}\r\n\r\n{hidden}"),
+            format!(
+                "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: {length}\r\n\r\n{hidden}"
+            ),
         ),
         (
             "two lengths in one",
-            format!("POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0, {length}\r\n\r\n{hidden}"),
+            format!(
+                "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0, {length}\r\n\r\n{hidden}"
+            ),
         ),
         (
             "a signed length",
-            format!("POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: +{length}\r\n\r\n{hidden}"),
+            format!(
+                "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: +{length}\r\n\r\n{hidden}"
+            ),
         ),
         (
             "an unknown coding",
-            format!("POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\nContent-Length: {length}\r\n\r\n{hidden}"),
+            format!(
+                "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\nContent-Length: {length}\r\n\r\n{hidden}"
+            ),
         ),
         (
             "a length with a blank before the colon",
-            format!("POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length : {length}\r\n\r\n{hidden}"),
+            format!(
+                "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length : {length}\r\n\r\n{hidden}"
+            ),
         ),
         (
             "a line that goes on",
-            format!("POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nX: a\r\n Content-Length: {length}\r\n\r\n{hidden}"),
+            format!(
+                "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nX: a\r\n Content-Length: {length}\r\n\r\n{hidden}"
+            ),
         ),
         (
             "two lengths for agents",
-            format!("POST /agent/v1/exchange HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: {length}\r\n\r\n{hidden}"),
+            format!(
+                "POST /agent/v1/exchange HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: {length}\r\n\r\n{hidden}"
+            ),
         ),
         (
             "a length and chunks for agents",
-            format!("POST /agent/v1/exchange HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n{hidden}"),
+            format!(
+                "POST /agent/v1/exchange HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n{hidden}"
+            ),
         ),
     ] {
         let answers = said(&running, &smuggling).await;
-        assert!(!answers.contains("{\"ok\":true}"), "{what}: the hidden request was answered: {answers}");
-        assert!(answers.starts_with("HTTP/1.1 4") || answers.starts_with("HTTP/1.1 5") || answers.is_empty(), "{what}: {answers}");
+        assert!(
+            !answers.contains("{\"ok\":true}"),
+            "{what}: the hidden request was answered: {answers}"
+        );
+        assert!(
+            answers.starts_with("HTTP/1.1 4") || answers.starts_with("HTTP/1.1 5") || answers.is_empty(),
+            "{what}: {answers}"
+        );
     }
     // Chunks beside a length: RFC 9112, 6.1 lets a server take the chunks, if nothing after them counts.
     let both = format!(
@@ -105,9 +129,16 @@ async fn every_answer_tells_browsers_not_to_guess_keep_or_frame_it() {
         let what = format!("{method} {path}: {:?}", answer.headers);
         assert_eq!(header("x-content-type-options"), Some("nosniff"), "{what}");
         assert_eq!(header("cache-control"), Some("no-store"), "{what}");
-        assert_eq!(header("strict-transport-security"), Some("max-age=31536000"), "{what}");
+        assert_eq!(
+            header("strict-transport-security"),
+            Some("max-age=31536000"),
+            "{what}"
+        );
         let policy = header("content-security-policy").unwrap_or_default();
-        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{what}");
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{what}"
+        );
         assert!(header("access-control-allow-origin").is_none(), "{what}");
         assert!(header("server").is_none(), "{what}");
         seen += 1;
@@ -130,7 +161,9 @@ async fn the_cookie_of_a_log_in_is_for_our_own_pages_over_tls_and_no_script() {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .collect();
-    let [cookie] = cookies[..] else { panic!("{cookies:?}") };
+    let [cookie] = cookies[..] else {
+        panic!("{cookies:?}")
+    };
     let (value, rest) = cookie.split_once("; ").expect("attributes");
     assert!(value.starts_with(&format!("{SESSION_COOKIE}=pys_")) && SESSION_COOKIE.starts_with("__Host-"));
     let mut attributes: Vec<&str> = rest.split("; ").collect();
@@ -159,7 +192,11 @@ async fn a_second_host_or_origin_makes_a_request_by_cookie_foreign() {
         &[ours, ("host", "evil.example")][..],
         &[ours, ("origin", "https://evil.example")],
         &[("origin", "https://evil.example"), ours],
-        &[ours, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+        &[
+            ours,
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-site", "cross-site"),
+        ],
     ] {
         assert_eq!(post(foreign).await.code(), "foreign-request", "{foreign:?}");
     }
@@ -199,19 +236,34 @@ async fn ids_of_another_tenant_in_a_body_are_no_ids() {
         .await
         .json()["user"]);
     let built_in = server::app::role::built_in();
-    let tenant_user = built_in.iter().find(|(_, name, _)| *name == "tenant-user").expect("built in").0;
+    let tenant_user = built_in
+        .iter()
+        .find(|(_, name, _)| *name == "tenant-user")
+        .expect("built in")
+        .0;
     let agent = front.world.agent(1).await;
     let host = format!("hosts/{}", agent.host);
-    let before = store::copy::verify(&front.world.context.db).await.expect("digests");
+    let before = store::copy::verify(&front.world.context.db)
+        .await
+        .expect("digests");
     let there = there.to_string();
     for (rest, body) in [
         ("grants", json!({ "user": user, "role": tenant_user.to_string() })),
         ("grants", json!({ "user": mine, "role": role })),
-        ("grants", json!({ "user": mine, "role": tenant_user.to_string(), "site": there })),
-        ("tokens", json!({ "name": "t", "permissions": ["read:host"], "site": there })),
+        (
+            "grants",
+            json!({ "user": mine, "role": tenant_user.to_string(), "site": there }),
+        ),
+        (
+            "tokens",
+            json!({ "name": "t", "permissions": ["read:host"], "site": there }),
+        ),
         ("enrolment-tokens", json!({ "site": there })),
         (&*format!("{host}/merge"), json!({ "former": user })),
-        (&*format!("{host}/move"), json!({ "tenant": other.to_string(), "site": front.world.site.to_string() })),
+        (
+            &*format!("{host}/move"),
+            json!({ "tenant": other.to_string(), "site": front.world.site.to_string() }),
+        ),
     ] {
         let answer = front.post(front.in_tenant(rest), body.clone()).await;
         assert_eq!(answer.status, 404, "{rest} {body}: {}", answer.text);
@@ -224,7 +276,9 @@ async fn ids_of_another_tenant_in_a_body_are_no_ids() {
         .send()
         .await;
     assert_eq!(edited.status, 404, "{}", edited.text);
-    let after = store::copy::verify(&front.world.context.db).await.expect("digests");
+    let after = store::copy::verify(&front.world.context.db)
+        .await
+        .expect("digests");
     assert_eq!(after, before, "nothing was changed by any of them");
 }
 
@@ -262,12 +316,16 @@ async fn a_given_certificate_is_shown_with_its_chain_and_exchanged_without_a_res
     let shown = async || {
         let mut browser = trusting(root.der()).with_no_client_auth();
         browser.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let stream = connect(running.address(), browser).await.expect("its root vouches");
+        let stream = connect(running.address(), browser)
+            .await
+            .expect("its root vouches");
         stream.get_ref().1.peer_certificates().expect("a chain")[0].clone()
     };
     assert_eq!(shown().await, first);
     let agents = trusting(&running.context().authority.root_certificate()).with_no_client_auth();
-    connect(running.address(), agents).await.expect("agents see our own");
+    connect(running.address(), agents)
+        .await
+        .expect("agents see our own");
     let authority = &running.context().authority;
     let second = give("second.example");
     assert!(authority.reload_given(&files).expect("it is read"), "another one");
@@ -281,31 +339,32 @@ async fn a_given_certificate_is_shown_with_its_chain_and_exchanged_without_a_res
 
 #[tokio::test]
 async fn a_cursor_of_hosts_at_risk_fits_the_question_that_it_came_with_and_no_other() {
-    use crate::world::{inventory, whole};
-    use protocol::document::DocumentKind;
-    let front = Front::new().await;
-    let (_, bytes) = inventory(5);
-    for seed in 1..=3 {
-        let mut agent = front.world.agent(seed).await;
-        let digest = protocol::sha256(&bytes);
-        let named = [(DocumentKind::Inventory, digest)];
-        agent.checks_in(&front.world, &named).await.expect("served");
-        let document = whole(DocumentKind::Inventory, bytes.clone());
-        // The first one's is everybody's.
-        let _taken = agent.hands_over(&front.world, &[document]).await;
+    let fleet = Fleet::new().await;
+    fleet.publish(&[Package::new("hello", "1.0-2"), Package::new("plain", "2.0-1")]);
+    for number in 10..13 {
+        fleet
+            .host(number, &[("hello", "1.0-1"), ("plain", "1.0-1")])
+            .await;
     }
-    front.world.run("assess").await;
+    fleet.run("assess").await;
+    let front = Front::of(fleet.world);
     let ask = async |query: &str, package: &str| {
         let body = json!({ "packages": [{ "package": package, "fixed": "9" }] });
         let path = front.in_tenant(&format!("at-risk?limit=1{query}"));
-        front.ask(Method::POST, path, &front.local).json(&body).send().await
+        front
+            .ask(Method::POST, path, &front.local)
+            .json(&body)
+            .send()
+            .await
     };
-    let first = ask("", "package-00001").await.json();
-    let next = first["next"].as_str().unwrap_or_else(|| panic!("no next page: {first}"));
-    let same = ask(&format!("&cursor={next}"), "package-00001").await;
+    let first = ask("", "hello").await.json();
+    let next = first["next"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no next page: {first}"));
+    let same = ask(&format!("&cursor={next}"), "hello").await;
     assert_eq!(same.status, 200, "{}", same.text);
     assert_ne!(same.json()["items"], first["items"]);
-    let other = ask(&format!("&cursor={next}"), "package-00002").await;
+    let other = ask(&format!("&cursor={next}"), "plain").await;
     assert_eq!(other.code(), "bad-cursor");
 }
 
@@ -317,7 +376,10 @@ async fn who_posts_to_the_log_in_page_again_and_again_has_to_wait() {
         let answer = front
             .ask(Method::POST, "/login", "")
             .header("origin", "https://patchyard.example")
-            .bytes("application/x-www-form-urlencoded", format!("invitation={number}&password=x").into_bytes())
+            .bytes(
+                "application/x-www-form-urlencoded",
+                format!("invitation={number}&password=x").into_bytes(),
+            )
             .send_at_once()
             .await;
         refused += u32::from(answer.status == 429 && answer.headers.contains_key("retry-after"));

@@ -59,7 +59,11 @@ impl Attacked {
     }
 
     async fn heads(&self) -> Vec<Head> {
-        let said = self.checkpoint().await.verify(&[self.pin()]).expect("the server's own");
+        let said = self
+            .checkpoint()
+            .await
+            .verify(&[self.pin()])
+            .expect("the server's own");
         said.heads().expect("its heads")
     }
 
@@ -134,7 +138,13 @@ impl Attacked {
             let linked = record.to_linked().expect("well-formed");
             before = linked.record.link(number, before);
             let hash: String = before.iter().map(|byte| format!("{byte:02x}")).collect();
-            let id: String = linked.record.id.0.iter().map(|byte| format!("{byte:02x}")).collect();
+            let id: String = linked
+                .record
+                .id
+                .0
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             let set = format!("number = {number}, chain_hash = X'{hash}'");
             self.tamper(&format!("UPDATE audit_records SET {set} WHERE id = X'{id}'"))
                 .await;
@@ -217,9 +227,14 @@ async fn records_removed_from_the_end_are_found_with_an_anchor_and_by_the_server
     let cut = attacked.broken(Broken::CutOff { has: 3, had: 5 });
     assert_eq!(attacked.examined(&anchor).await, cut);
     let card = attacked.checkpoint().await.card;
-    let said = kept[0].verify(&card, &[attacked.pin()]).expect("signed by the server");
+    let said = kept[0]
+        .verify(&card, &[attacked.pin()])
+        .expect("signed by the server");
     assert_eq!(attacked.examined(&said.heads().expect("heads")).await, cut);
-    let alone = attacked.examined(&[]).await.expect("alone the rest fits together");
+    let alone = attacked
+        .examined(&[])
+        .await
+        .expect("alone the rest fits together");
     assert_eq!(alone.records(), 3, "which is why an anchor is kept elsewhere");
 }
 
@@ -248,7 +263,9 @@ async fn a_tenant_that_vanishes_from_the_database_is_missed() {
     let attacked = Attacked::with(2).await;
     let anchor = attacked.heads().await;
     attacked
-        .tamper("UPDATE tenants SET state = 'removed'; DELETE FROM audit_records; DELETE FROM audit_checkpoints;")
+        .tamper(
+            "UPDATE tenants SET state = 'removed'; DELETE FROM audit_records; DELETE FROM audit_checkpoints;",
+        )
         .await;
     let owner = attacked.owner();
     assert_eq!(attacked.examined(&anchor).await, Err(Fault::Gone { owner }));
@@ -274,7 +291,10 @@ async fn personal_data_are_committed_to_and_can_be_erased_but_not_exchanged() {
     let found = attacked.examined(&[]).await;
     assert_eq!(found, attacked.broken(Broken::PersonalChanged { number: 2 }));
     attacked.tamper("DELETE FROM audit_personal").await;
-    assert_eq!(attacked.examined(&[]).await.expect("erased is whole").records(), 2);
+    assert_eq!(
+        attacked.examined(&[]).await.expect("erased is whole").records(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -285,13 +305,19 @@ async fn a_checkpoint_is_believed_only_as_it_was_signed_and_by_a_pinned_authorit
     let said = whole.verify(&pins).expect("as it was signed");
     assert_eq!(said.heads().expect("heads")[0].number, 3);
     let other = Attacked::with(1).await;
-    assert!(matches!(whole.verify(&[Sha256Digest([9; 32])]), Err(NotACheckpoint::Authority(_))));
+    assert!(matches!(
+        whole.verify(&[Sha256Digest([9; 32])]),
+        Err(NotACheckpoint::Authority(_))
+    ));
     for at in 0..whole.statement.len() {
         let mut changed = whole.clone();
         let mut bytes = changed.statement.into_bytes();
         bytes[at] ^= 1;
         changed.statement = String::from_utf8_lossy(&bytes).into_owned();
-        assert!(matches!(changed.verify(&pins), Err(NotACheckpoint::Changed)), "byte {at}");
+        assert!(
+            matches!(changed.verify(&pins), Err(NotACheckpoint::Changed)),
+            "byte {at}"
+        );
     }
     let theirs = other.checkpoint().await;
     let exchanged = CheckpointView {
@@ -300,7 +326,14 @@ async fn a_checkpoint_is_believed_only_as_it_was_signed_and_by_a_pinned_authorit
     };
     assert!(matches!(exchanged.verify(&pins), Err(NotACheckpoint::Changed)));
     let by_answers = CheckpointView {
-        key: attacked.front.world.context.authority.answers_key().id().to_string(),
+        key: attacked
+            .front
+            .world
+            .context
+            .authority
+            .answers_key()
+            .id()
+            .to_string(),
         ..whole.clone()
     };
     assert!(matches!(by_answers.verify(&pins), Err(NotACheckpoint::OtherKey)));
@@ -315,7 +348,10 @@ async fn the_server_keeps_a_checkpoint_every_ten_minutes_and_only_of_something_n
     attacked.front.world.pass(KEPT_EACH);
     seal(&attacked.front.world).await;
     assert_eq!(attacked.kept().await.len(), 2);
-    attacked.front.world.pass(KEPT_EACH + SignedDuration::from_secs(1));
+    attacked
+        .front
+        .world
+        .pass(KEPT_EACH + SignedDuration::from_secs(1));
     seal(&attacked.front.world).await;
     assert_eq!(attacked.kept().await.len(), 2, "nothing was recorded since");
 }
@@ -332,14 +368,15 @@ async fn a_running_server_puts_a_record_into_its_chain_by_itself() {
         key: "once".to_owned(),
         request: [1; 32],
     };
-    let new: server::app::tenant::NewTenant = serde_json::from_value(json!({ "name": "new" })).expect("a body");
+    let new: server::app::tenant::NewTenant =
+        serde_json::from_value(json!({ "name": "new" })).expect("a body");
     server::app::tenant::create(&context, &caller, once, new)
         .await
         .expect("a tenant");
     let sealed = async || {
-        let records = context.db.read(|view| {
-            store::audit::chain_shared(view, &store::Whole::server(), 0, 10)
-        });
+        let records = context
+            .db
+            .read(|view| store::audit::chain_shared(view, &store::Whole::server(), 0, 10));
         records.await.expect("read").len()
     };
     let mut looks = 0;

@@ -121,7 +121,9 @@ impl Host {
                     }
                 },
                 Effect::Upload(wanted) => self.computer.upload(wanted, now(), &mut self.chance),
-                Effect::Save | Effect::Reconnect | Effect::Sleep(_) | Effect::Rest | Effect::Say(_) => continue,
+                Effect::Save | Effect::Reconnect | Effect::Sleep(_) | Effect::Rest | Effect::Say(_) => {
+                    continue;
+                }
             };
             effects.extend(more);
         }
@@ -177,9 +179,14 @@ async fn prepare(running: &Running) -> String {
 }
 
 async fn switch(running: &Running, to: String) {
-    authority::switch(running.context(), &Caller::local(), once("switch"), SwitchRequest { to })
-        .await
-        .expect("switched");
+    authority::switch(
+        running.context(),
+        &Caller::local(),
+        once("switch"),
+        SwitchRequest { to },
+    )
+    .await
+    .expect("switched");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,14 +211,20 @@ async fn hosts_follow_a_change_of_the_root_authority_whether_they_were_there_or_
     there.checks_in().await.expect("it is served by the new root");
     assert_eq!(away.pins(), 1);
     let before = away.id();
-    away.checks_in().await.expect("the former root's word leads it back");
+    away.checks_in()
+        .await
+        .expect("the former root's word leads it back");
     assert_eq!(away.id(), before, "as the host that it was");
     assert_eq!(away.computer.journal.pins[0].to_string(), next);
     let mut late = Host::new(4);
-    late.enrols(old_token).await.expect("a token that pins the former root is good");
+    late.enrols(old_token)
+        .await
+        .expect("a token that pins the former root is good");
     let new_token = token(&running, 5).await;
     let mut new = Host::new(5);
-    new.enrols(new_token).await.expect("and so is one that pins the new one");
+    new.enrols(new_token)
+        .await
+        .expect("and so is one that pins the new one");
 
     let shown = authority::show(running.context()).await.expect("shown");
     assert_eq!(shown.hosts_behind, Some(1), "one is still away");
@@ -229,13 +242,19 @@ async fn hosts_follow_a_change_of_the_root_authority_whether_they_were_there_or_
     there.checks_in().await.expect("once more");
     assert_eq!(there.pins(), 1, "the former root is forgotten");
     assert!(!there.computer.journal.pins.contains(&old));
-    let lost = away_too_long.checks_in().await.expect_err("it knows only the former root");
+    let lost = away_too_long
+        .checks_in()
+        .await
+        .expect_err("it knows only the former root");
     assert!(lost.contains("another server"), "{lost}");
     let again = token(&running, 6).await;
     away_too_long
         .computer
         .reimage(now(), &mut StdRng::seed_from_u64(33));
-    away_too_long.enrols(again).await.expect("a new token brings it back");
+    away_too_long
+        .enrols(again)
+        .await
+        .expect("a new token brings it back");
     running.stop().await.expect("it ends cleanly");
 }
 

@@ -50,7 +50,10 @@ fn a_record_stands_only_with_what_it_tells_of() {
 fn follow(records: &[audit::Linked]) -> Option<[u8; 32]> {
     let mut before = [0; 32];
     for (audit::Linked { record, personal }, number) in records.iter().zip(1..) {
-        if personal.as_ref().is_some_and(|personal| Some(personal.hash()) != record.personal_hash) {
+        if personal
+            .as_ref()
+            .is_some_and(|personal| Some(personal.hash()) != record.personal_hash)
+        {
             return None;
         }
         before = record.link(number, before);

@@ -192,10 +192,7 @@ fn sign(ctx: &Context, heads: &[Head]) -> (String, [u8; 64]) {
 /// # Errors
 /// Of the database.
 pub async fn now(ctx: &Context) -> Result<CheckpointView, Refusal> {
-    let heads = ctx
-        .db
-        .read(|view| audit::heads(view, &Whole::server()))
-        .await?;
+    let heads = ctx.db.read(|view| audit::heads(view, &Whole::server())).await?;
     let (statement, signature) = sign(ctx, &heads);
     Ok(CheckpointView {
         statement,
@@ -287,10 +284,7 @@ pub async fn keep(ctx: &Context, fence: &Fence) -> Result<bool, store::Error> {
     {
         return Ok(false);
     }
-    let heads = ctx
-        .db
-        .read(|view| audit::heads(view, &Whole::server()))
-        .await?;
+    let heads = ctx.db.read(|view| audit::heads(view, &Whole::server())).await?;
     let said = last.as_ref().and_then(|last| {
         let said: Statement = serde_json::from_str(&last.heads).ok()?;
         said.heads().ok()

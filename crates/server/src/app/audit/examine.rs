@@ -88,7 +88,9 @@ pub fn all<E: From<Fault>>(
 ) -> Result<Examined, E> {
     let mut found = Examined::default();
     let own = follow(Owner::Shared, known, &mut found.removed, &mut walk)?;
-    found.chains.push(own.ok_or(Fault::Gone { owner: Owner::Shared })?);
+    found
+        .chains
+        .push(own.ok_or(Fault::Gone { owner: Owner::Shared })?);
     let tenants: BTreeSet<TenantId> = known
         .iter()
         .filter_map(|head| match head.owner {

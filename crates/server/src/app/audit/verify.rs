@@ -160,7 +160,10 @@ pub async fn chain(
     let mut rows = read.await?;
     let has_more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
-    let next = rows.last().and_then(|last| last.record.number).filter(|_| has_more);
+    let next = rows
+        .last()
+        .and_then(|last| last.record.number)
+        .filter(|_| has_more);
     Ok(Part {
         items: rows.into_iter().map(ChainedView::from).collect(),
         next,

@@ -78,10 +78,12 @@ pub async fn remove(
     once: Once,
     wanted: RemoveTenant,
 ) -> Result<Made, Refusal> {
-    let exported: Sha256Digest = wanted
-        .exported
-        .parse()
-        .map_err(|_other| Refusal::invalid("/exported", "the last line of an export has 64 hexadecimal digits"))?;
+    let exported: Sha256Digest = wanted.exported.parse().map_err(|_other| {
+        Refusal::invalid(
+            "/exported",
+            "the last line of an export has 64 hexadecimal digits",
+        )
+    })?;
     let scope = Scope::of_tenant(id);
     let made = change::make(ctx, caller, Owner::Shared, once, Keep::Plain, move |tx| {
         let whole = Whole::server();
@@ -128,7 +130,10 @@ pub async fn remove(
 /// # Errors
 /// Of the database, and when another holds the lease.
 pub async fn sweep(ctx: &Context, fence: &Fence) -> Outcome {
-    let tenants = ctx.db.read(|view| tenant::removed(view, &Whole::server())).await?;
+    let tenants = ctx
+        .db
+        .read(|view| tenant::removed(view, &Whole::server()))
+        .await?;
     let mut rows = 0;
     for id in &tenants {
         let plan = std::sync::Arc::new(Removal::plan().await?);

@@ -71,9 +71,14 @@ fn chain_routes() -> Vec<Route> {
             "/api/v1/tenants/{tenant}/audit/chain",
             own,
         ),
-        Route::get("get-audit-checkpoint", "/api/v1/audit/checkpoint", all, get_checkpoint)
-            .says("How far every chain has come, signed: kept elsewhere it is an anchor.")
-            .gives::<CheckpointView>("200", "The checkpoint."),
+        Route::get(
+            "get-audit-checkpoint",
+            "/api/v1/audit/checkpoint",
+            all,
+            get_checkpoint,
+        )
+        .says("How far every chain has come, signed: kept elsewhere it is an anchor.")
+        .gives::<CheckpointView>("200", "The checkpoint."),
         Route::get(
             "list-audit-checkpoints",
             "/api/v1/audit/checkpoints",

@@ -5,10 +5,10 @@ use super::Front;
 use crate::tamper;
 use crate::world::{Agent, World};
 use axum::http::Method;
+use domain::id::SourceId;
 use serde_json::{Value, json};
 use server::http::admin::route::Route;
 use server::http::admin::routes;
-use domain::id::SourceId;
 use store::copy::{self, Copied};
 use store::source::{self, NewSource, SourceEdit, SourceKind, SourceState};
 
@@ -36,10 +36,16 @@ use Chain::{Server, Tenant};
 
 /// What changes nothing that anybody decided, and why.
 const EXEMPT: [(&str, &str); 5] = [
-    ("POST /api/v1/session", "logging in decides nothing: the session says when and from where"),
+    (
+        "POST /api/v1/session",
+        "logging in decides nothing: the session says when and from where",
+    ),
     ("POST /api/v1/session/factor", "the same"),
     ("POST /api/v1/session/end", "the same"),
-    ("POST /api/v1/log-in-links", "the link is in memory alone; becoming an administrator by it is recorded"),
+    (
+        "POST /api/v1/log-in-links",
+        "the link is in memory alone; becoming an administrator by it is recorded",
+    ),
     ("POST /api/v1/tenants/{tenant}/at-risk", "it is a question"),
 ];
 
@@ -144,14 +150,17 @@ impl Things<'_> {
 
     async fn pending(&self) -> Agent {
         let mut agent = Agent::new(77);
-        let secret = self.0.world.token(1, store::enrolment_token::Admits::Pending).await;
+        let secret = self
+            .0
+            .world
+            .token(1, store::enrolment_token::Admits::Pending)
+            .await;
         agent.enrol(&self.0.world, secret).await.expect("it waits");
         agent
     }
 }
 
 /// A request for this route, with everything that it is about made before.
-#[expect(clippy::too_many_lines, reason = "a table: one entry a route")]
 async fn case(front: &Front, route: &str) -> Option<Case> {
     let things = Things(front);
     let site = front.world.site.to_string();
@@ -175,9 +184,21 @@ async fn case(front: &Front, route: &str) -> Option<Case> {
         .trim_start_matches("/api/v1/tenants/{tenant}/")
         .trim_start_matches("/api/v1/");
     let found = match (method, rest) {
-        ("POST", "backups") => plain(path.to_owned(), json!({ "name": "first" }), (at, "run", "storage")),
-        ("POST", "storage/gc") => plain(path.to_owned(), json!({ "dry_run": true }), (at, "run", "storage")),
-        ("POST", "tenants") => plain(path.to_owned(), json!({ "name": "new" }), (at, "create", "tenant")),
+        ("POST", "backups") => plain(
+            path.to_owned(),
+            json!({ "name": "first" }),
+            (at, "run", "storage"),
+        ),
+        ("POST", "storage/gc") => plain(
+            path.to_owned(),
+            json!({ "dry_run": true }),
+            (at, "run", "storage"),
+        ),
+        ("POST", "tenants") => plain(
+            path.to_owned(),
+            json!({ "name": "new" }),
+            (at, "create", "tenant"),
+        ),
         ("PATCH", "tenants/{tenant}") => {
             let path = format!("/api/v1/tenants/{}", front.world.tenant);
             Case {
@@ -204,7 +225,11 @@ async fn case(front: &Front, route: &str) -> Option<Case> {
         ("POST", "authority/prepare") => plain(path.to_owned(), json!({}), (at, "change", "authority")),
         ("POST", "authority/switch") => {
             let next = things.post("/api/v1/authority/prepare", json!({})).await;
-            plain(path.to_owned(), json!({ "to": next["digest"] }), (at, "change", "authority"))
+            plain(
+                path.to_owned(),
+                json!({ "to": next["digest"] }),
+                (at, "change", "authority"),
+            )
         }
         ("POST", "authority/retire") => {
             let next = things.post("/api/v1/authority/prepare", json!({})).await;
@@ -238,7 +263,11 @@ async fn case(front: &Front, route: &str) -> Option<Case> {
         ("POST", "grants/{grant}/take-back") => {
             let where_ = if is_here { "tenant" } else { "server" };
             let grant = things.grant(&users, &grants, where_).await;
-            plain(format!("{grants}/{grant}/take-back"), json!({}), (at, "remove", "role"))
+            plain(
+                format!("{grants}/{grant}/take-back"),
+                json!({}),
+                (at, "remove", "role"),
+            )
         }
         ("POST", "tokens") => {
             let body = json!({ "name": "ci", "permissions": ["read:host"] });
@@ -268,9 +297,15 @@ async fn case(front: &Front, route: &str) -> Option<Case> {
                 leaves: vec![(at, "change", "role")],
             }
         }
-        ("POST", "sites") => plain(things.here("sites"), json!({ "name": "north" }), (at, "create", "site")),
+        ("POST", "sites") => plain(
+            things.here("sites"),
+            json!({ "name": "north" }),
+            (at, "create", "site"),
+        ),
         ("PATCH" | "DELETE", "sites/{site}") => {
-            let north = id(&things.post(&things.here("sites"), json!({ "name": "north" })).await);
+            let north = id(&things
+                .post(&things.here("sites"), json!({ "name": "north" }))
+                .await);
             let path = things.here(&format!("sites/{north}"));
             let (body, verb) = match method {
                 "PATCH" => (json!({ "name": "south" }), "change"),
@@ -322,7 +357,11 @@ async fn case(front: &Front, route: &str) -> Option<Case> {
         ("POST", "hosts/{host}/merge") => {
             let (host, former) = (things.host(1).await.host, things.host(2).await.host);
             let path = things.here(&format!("hosts/{host}/merge"));
-            plain(path, json!({ "former": former.to_string() }), (at, "change", "host"))
+            plain(
+                path,
+                json!({ "former": former.to_string() }),
+                (at, "change", "host"),
+            )
         }
         ("PATCH", "sources/{source}") => {
             let path = things.source().await;
@@ -359,7 +398,11 @@ async fn case(front: &Front, route: &str) -> Option<Case> {
             let sites = format!("/api/v1/tenants/{other}/sites");
             let there = id(&things.post(&sites, json!({ "name": "there" })).await);
             let path = things.here(&format!("hosts/{}/move", things.host(1).await.host));
-            plain(path, json!({ "tenant": other, "site": there }), (at, "change", "host"))
+            plain(
+                path,
+                json!({ "tenant": other, "site": there }),
+                (at, "change", "host"),
+            )
         }
         _ => return None,
     };
@@ -416,7 +459,10 @@ async fn send(front: &Front, route: &Route, case: &Case) -> super::Answer {
 #[tokio::test]
 async fn every_route_that_changes_something_leaves_its_record_or_nothing() {
     let mut tried = 0;
-    for route in routes().into_iter().filter(|route| *route.method() != Method::GET) {
+    for route in routes()
+        .into_iter()
+        .filter(|route| *route.method() != Method::GET)
+    {
         let name = named(&route);
         if EXEMPT.iter().any(|(exempt, _)| *exempt == name) {
             continue;
@@ -428,7 +474,10 @@ async fn every_route_that_changes_something_leaves_its_record_or_nothing() {
             (None, true) => continue,
             (None, false) => panic!("{name} changes something: say in this test what it leaves"),
         };
-        let before = (everything(&front.world).await, front.world.context.authority.roots_shown());
+        let before = (
+            everything(&front.world).await,
+            front.world.context.authority.roots_shown(),
+        );
         tamper::run(folder.path(), NO_RECORDS).await;
         let refused = send(&front, &route, &case).await;
         assert!(refused.status.is_server_error(), "{name}: {}", refused.text);
@@ -459,12 +508,20 @@ async fn every_route_that_changes_something_leaves_its_record_or_nothing() {
             .leaves
             .iter()
             .map(|(chain, verb, noun)| (*chain, (*verb).to_owned(), (*noun).to_owned()));
-        assert!(new.iter().cloned().eq(wanted), "{name} left {} records: {:?}", new.len(), shown(&new));
+        assert!(
+            new.iter().cloned().eq(wanted),
+            "{name} left {} records: {:?}",
+            new.len(),
+            shown(&new)
+        );
         tried += 1;
     }
     assert!(tried > 30, "{tried} routes tried");
 }
 
 fn shown(records: &[(Chain, String, String)]) -> Vec<String> {
-    records.iter().map(|(_, verb, noun)| format!("{verb}:{noun}")).collect()
+    records
+        .iter()
+        .map(|(_, verb, noun)| format!("{verb}:{noun}"))
+        .collect()
 }

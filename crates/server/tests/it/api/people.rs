@@ -405,7 +405,10 @@ async fn an_invited_user_may_do_what_is_granted_and_loses_it_with_the_grant() {
 async fn a_disabled_users_sessions_and_tokens_end_at_once() {
     let front = Front::new().await;
     first_administrator(&front).await;
-    let made = front.post("/api/v1/users", json!({ "name": "grace" })).await.json();
+    let made = front
+        .post("/api/v1/users", json!({ "name": "grace" }))
+        .await
+        .json();
     let invitation = made["invitation"].as_str().expect("an invitation");
     let fields = format!("invitation={invitation}&password=four+words+by+chance");
     let secret = field(&form(&front, &fields).await.text);

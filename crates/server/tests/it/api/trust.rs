@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 use store::copy;
 
 fn text(value: &Value, name: &str) -> String {
-    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}")).to_owned()
+    value[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {name} in {value}"))
+        .to_owned()
 }
 
 async fn ask(front: &Front, method: Method, path: &str, tag: Option<&str>, body: Value) -> Answer {
@@ -36,33 +39,82 @@ async fn the_last_administrator_is_neither_disabled_nor_erased_nor_robbed_of_the
     let tries = async || {
         let tag = front.get(&path).await.tag().to_owned();
         [
-            ask(&front, Method::PATCH, &path, Some(&tag), json!({ "state": "disabled" })).await,
-            ask(&front, Method::POST, &format!("{path}/person"), None, json!({ "name": "ada" })).await,
-            ask(&front, Method::POST, &take_back(&grants["items"][0]), None, json!({})).await,
+            ask(
+                &front,
+                Method::PATCH,
+                &path,
+                Some(&tag),
+                json!({ "state": "disabled" }),
+            )
+            .await,
+            ask(
+                &front,
+                Method::POST,
+                &format!("{path}/person"),
+                None,
+                json!({ "name": "ada" }),
+            )
+            .await,
+            ask(
+                &front,
+                Method::POST,
+                &take_back(&grants["items"][0]),
+                None,
+                json!({}),
+            )
+            .await,
         ]
     };
     for refused in tries().await {
         assert_eq!(refused.code(), "wrong-state", "{}", refused.text);
     }
     // Somebody who is only invited cannot log in, and is no administrator yet.
-    let second = front.post("/api/v1/users", json!({ "name": "grace" })).await.json();
+    let second = front
+        .post("/api/v1/users", json!({ "name": "grace" }))
+        .await
+        .json();
     let role = text(&grants["items"][0], "role");
     let grace = text(&second["user"], "id");
-    let given = front.post("/api/v1/grants", json!({ "user": grace, "role": role })).await;
+    let given = front
+        .post("/api/v1/grants", json!({ "user": grace, "role": role }))
+        .await;
     assert_eq!(given.status, 201, "{}", given.text);
     for refused in tries().await {
         assert_eq!(refused.code(), "wrong-state", "{}", refused.text);
     }
     let invitation = text(&second, "invitation");
-    let welcome = form(&front, &format!("invitation={invitation}&password=four+words+by+chance")).await;
+    let welcome = form(
+        &front,
+        &format!("invitation={invitation}&password=four+words+by+chance"),
+    )
+    .await;
     assert_eq!(welcome.status, 200, "{}", welcome.text);
-    let taken = ask(&front, Method::POST, &take_back(&grants["items"][0]), None, json!({})).await;
+    let taken = ask(
+        &front,
+        Method::POST,
+        &take_back(&grants["items"][0]),
+        None,
+        json!({}),
+    )
+    .await;
     assert_eq!(taken.status, 204, "{}", taken.text);
     let left = front.get(format!("/api/v1/users/{id}/grants")).await.json();
     assert_eq!(left["items"], json!([]));
     let hers = front.get(format!("/api/v1/users/{grace}/grants")).await.json();
-    let refused = ask(&front, Method::POST, &take_back(&hers["items"][0]), None, json!({})).await;
-    assert_eq!(refused.code(), "wrong-state", "now she is the last: {}", refused.text);
+    let refused = ask(
+        &front,
+        Method::POST,
+        &take_back(&hers["items"][0]),
+        None,
+        json!({}),
+    )
+    .await;
+    assert_eq!(
+        refused.code(),
+        "wrong-state",
+        "now she is the last: {}",
+        refused.text
+    );
 }
 
 #[tokio::test]
@@ -90,24 +142,38 @@ async fn nobody_takes_back_a_grant_of_the_whole_server_that_is_more_than_he_has(
 #[tokio::test]
 async fn a_new_invitation_ends_the_older_ones() {
     let front = Front::new().await;
-    let made = front.post(front.in_tenant("users"), json!({ "name": "grace" })).await.json();
+    let made = front
+        .post(front.in_tenant("users"), json!({ "name": "grace" }))
+        .await
+        .json();
     let user = text(&made["user"], "id");
     let again = front
         .post(front.in_tenant(&format!("users/{user}/invite")), json!({}))
         .await
         .json();
     let accept = async |invitation: &str| {
-        form(&front, &format!("invitation={invitation}&password=four+words+by+chance"))
-            .await
-            .status
-            .as_u16()
+        form(
+            &front,
+            &format!("invitation={invitation}&password=four+words+by+chance"),
+        )
+        .await
+        .status
+        .as_u16()
     };
-    assert_eq!(accept(&text(&made, "invitation")).await, 410, "somebody may still have it");
+    assert_eq!(
+        accept(&text(&made, "invitation")).await,
+        410,
+        "somebody may still have it"
+    );
     assert_eq!(accept(&text(&again, "invitation")).await, 200);
     let records = front.get(front.in_tenant("audit-records?noun=user")).await.json();
     assert_eq!(records["items"].as_array().map(Vec::len), Some(3), "{records}");
     let own = front.get("/api/v1/audit-records").await.json();
-    assert_eq!(own["items"], json!([]), "what a tenant's person does is in the tenant's chain");
+    assert_eq!(
+        own["items"],
+        json!([]),
+        "what a tenant's person does is in the tenant's chain"
+    );
 }
 
 #[tokio::test]
@@ -119,13 +185,26 @@ async fn the_use_of_a_token_is_noted_once_a_minute() {
         list["items"][0]["used_at"].as_str().map(str::to_owned)
     };
     let hosts = async || {
-        let answer = front.ask(Method::GET, front.in_tenant("hosts"), &token).send_at_once().await;
+        let answer = front
+            .ask(Method::GET, front.in_tenant("hosts"), &token)
+            .send_at_once()
+            .await;
         assert_eq!(answer.status, 200, "{}", answer.text);
     };
     assert_eq!(used().await, None);
     hosts().await;
     let first = used().await;
-    assert_eq!(first, Some(front.world.now().checked_sub(SignedDuration::from_secs(1)).expect("a time").to_string()));
+    assert_eq!(
+        first,
+        Some(
+            front
+                .world
+                .now()
+                .checked_sub(SignedDuration::from_secs(1))
+                .expect("a time")
+                .to_string()
+        )
+    );
     front.world.pass(SignedDuration::from_secs(50));
     hosts().await;
     assert_eq!(used().await, first, "not again within the minute");
@@ -139,15 +218,34 @@ async fn a_suspended_tenant_is_served_to_nobody_but_those_of_the_whole_server() 
     let front = Front::new().await;
     let own = front.token("tenant", &["read:host".to_owned()].into()).await;
     let tenant = format!("/api/v1/tenants/{}", front.world.tenant);
-    let hosts = async |token: &str| front.ask(Method::GET, front.in_tenant("hosts"), token).send().await;
+    let hosts = async |token: &str| {
+        front
+            .ask(Method::GET, front.in_tenant("hosts"), token)
+            .send()
+            .await
+    };
     assert_eq!(hosts(&own).await.status, 200);
     let tag = front.get(&tenant).await.tag().to_owned();
-    let suspended = ask(&front, Method::PATCH, &tenant, Some(&tag), json!({ "state": "suspended" })).await;
+    let suspended = ask(
+        &front,
+        Method::PATCH,
+        &tenant,
+        Some(&tag),
+        json!({ "state": "suspended" }),
+    )
+    .await;
     assert_eq!(suspended.status, 200, "{}", suspended.text);
     assert_eq!(hosts(&own).await.code(), "wrong-state");
     assert_eq!(hosts(&front.local).await.status, 200);
     let tag = suspended.tag().to_owned();
-    let removed = ask(&front, Method::PATCH, &tenant, Some(&tag), json!({ "state": "removed" })).await;
+    let removed = ask(
+        &front,
+        Method::PATCH,
+        &tenant,
+        Some(&tag),
+        json!({ "state": "removed" }),
+    )
+    .await;
     assert_eq!(removed.code(), "invalid-value", "no way around the export");
 }
 
@@ -173,7 +271,10 @@ async fn a_tenant_goes_after_its_export_by_its_name_with_everything_but_the_end_
     let other = TenantId([9; 16]);
     add_tenant(&front.world.context, other, SiteId([9; 16]), "other").await;
     let mut agent = front.world.agent(1).await;
-    let made = front.post(front.in_tenant("users"), json!({ "name": "grace" })).await.json();
+    let made = front
+        .post(front.in_tenant("users"), json!({ "name": "grace" }))
+        .await
+        .json();
     let token = front.token("tenant", &["read:host".to_owned()].into()).await;
     let tenant = format!("/api/v1/tenants/{}", front.world.tenant);
     let remove = async |name: &str, exported: &Value| {
@@ -182,14 +283,37 @@ async fn a_tenant_goes_after_its_export_by_its_name_with_everything_but_the_end_
     };
     seal(&front.world).await;
     let (_, early) = export(&front).await;
-    assert_eq!(remove("main", &early["chain_hash"]).await.code(), "wrong-state", "it is served");
+    assert_eq!(
+        remove("main", &early["chain_hash"]).await.code(),
+        "wrong-state",
+        "it is served"
+    );
     let tag = front.get(&tenant).await.tag().to_owned();
-    ask(&front, Method::PATCH, &tenant, Some(&tag), json!({ "state": "suspended" })).await;
-    assert_eq!(remove("main", &early["chain_hash"]).await.code(), "wrong-state", "not sealed yet");
+    ask(
+        &front,
+        Method::PATCH,
+        &tenant,
+        Some(&tag),
+        json!({ "state": "suspended" }),
+    )
+    .await;
+    assert_eq!(
+        remove("main", &early["chain_hash"]).await.code(),
+        "wrong-state",
+        "not sealed yet"
+    );
     seal(&front.world).await;
-    assert_eq!(remove("main", &early["chain_hash"]).await.code(), "wrong-state", "an older export");
+    assert_eq!(
+        remove("main", &early["chain_hash"]).await.code(),
+        "wrong-state",
+        "an older export"
+    );
     let (lines, end) = export(&front).await;
-    assert_eq!(remove("Main", &end["chain_hash"]).await.code(), "invalid-value", "another name");
+    assert_eq!(
+        remove("Main", &end["chain_hash"]).await.code(),
+        "invalid-value",
+        "another name"
+    );
     let others = copy::of_tenant(&front.world.context.db, &store::Scope::of_tenant(other))
         .await
         .expect("digests");
@@ -200,7 +324,10 @@ async fn a_tenant_goes_after_its_export_by_its_name_with_everything_but_the_end_
     assert_eq!(front.get(&tenant).await.status, 404);
     let list = front.get("/api/v1/tenants").await.json();
     assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "{list}");
-    assert_eq!(kind(agent.checks_in(&front.world, &[]).await), RefusalKind::Unknown);
+    assert_eq!(
+        kind(agent.checks_in(&front.world, &[]).await),
+        RefusalKind::Unknown
+    );
     front.world.run("remove-tenants").await;
     let left = copy::of_tenant(&front.world.context.db, &front.world.scope())
         .await
@@ -222,11 +349,22 @@ async fn a_tenant_goes_after_its_export_by_its_name_with_everything_but_the_end_
     assert_eq!(lines[0]["tenant"], front.world.tenant.to_string());
     assert_eq!(end["rows"], json!(lines.len() - 1));
     let all = Value::Array(lines).to_string();
-    for there in [agent.host.to_string().replace('-', ""), "grace".to_owned(), "host.example".to_owned()] {
+    for there in [
+        agent.host.to_string().replace('-', ""),
+        "grace".to_owned(),
+        "host.example".to_owned(),
+    ] {
         assert!(all.contains(&there), "the export lacks {there}");
     }
     let invitation = text(&made, "invitation");
-    for secret in ["password_hash", "secret_hash", "totp_sealed", "credentials_sealed", &invitation, &token] {
+    for secret in [
+        "password_hash",
+        "secret_hash",
+        "totp_sealed",
+        "credentials_sealed",
+        &invitation,
+        &token,
+    ] {
         assert!(!all.contains(secret), "the export holds {secret}");
     }
 }
@@ -238,12 +376,19 @@ async fn what_is_kept_of_a_person_is_told_and_erased_and_the_chain_stays_whole()
     let secret = first_administrator(&front).await;
     let hers = session(&front, "ada", &secret).await;
     let made = front
-        .post("/api/v1/users", json!({ "name": "grace hopper", "display_name": "Grace" }))
+        .post(
+            "/api/v1/users",
+            json!({ "name": "grace hopper", "display_name": "Grace" }),
+        )
         .await
         .json();
     let id = text(&made["user"], "id");
     let invitation = text(&made, "invitation");
-    let welcome = form(&front, &format!("invitation={invitation}&password=four+words+by+chance")).await;
+    let welcome = form(
+        &front,
+        &format!("invitation={invitation}&password=four+words+by+chance"),
+    )
+    .await;
     let factor = field(&welcome.text);
     let graces = session(&front, "grace hopper", &factor).await;
     let path = format!("/api/v1/users/{id}/person");
@@ -253,23 +398,41 @@ async fn what_is_kept_of_a_person_is_told_and_erased_and_the_chain_stays_whole()
     assert_eq!(told["sessions"].as_array().map(Vec::len), Some(1));
     let wrong = ask(&front, Method::POST, &path, None, json!({ "name": "grace" })).await;
     assert_eq!(wrong.code(), "invalid-value");
-    let erased = ask(&front, Method::POST, &path, None, json!({ "name": "grace hopper" })).await;
+    let erased = ask(
+        &front,
+        Method::POST,
+        &path,
+        None,
+        json!({ "name": "grace hopper" }),
+    )
+    .await;
     assert_eq!(erased.status, 200, "{}", erased.text);
     assert_eq!(erased.json()["state"], "disabled");
     let asked = front.ask(Method::GET, "/api/v1/session", &graces).send().await;
     assert_eq!(asked.status, 401, "her log-ins ended");
     front.world.pass(SignedDuration::from_secs(60));
     let body = json!({ "name": "grace hopper", "password": PASSWORD, "code": code(&front, &factor) });
-    let log_in = front.ask(Method::POST, "/api/v1/session", "").json(&body).send().await;
+    let log_in = front
+        .ask(Method::POST, "/api/v1/session", "")
+        .json(&body)
+        .send()
+        .await;
     assert_eq!(log_in.status, 401);
     let told = front.get(&path).await.json();
     assert_eq!((&told["recorded"], &told["sessions"]), (&json!([]), &json!([])));
     seal(&front.world).await;
     front.world.context.db.close().await;
     // Answers to repeated requests are forgotten after a day; nothing else holds the name.
-    tamper::run(folder.path(), "DELETE FROM idempotency_keys; VACUUM; PRAGMA wal_checkpoint(TRUNCATE);").await;
+    tamper::run(
+        folder.path(),
+        "DELETE FROM idempotency_keys; VACUUM; PRAGMA wal_checkpoint(TRUNCATE);",
+    )
+    .await;
     let bytes = std::fs::read(folder.path().join("data/patchyard.db")).expect("the database");
-    assert!(!bytes.windows(6).any(|part| part == b"hopper"), "the name is nowhere any more");
+    assert!(
+        !bytes.windows(6).any(|part| part == b"hopper"),
+        "the name is nowhere any more"
+    );
 }
 
 #[tokio::test]
@@ -278,7 +441,10 @@ async fn what_agents_decide_leaves_a_record_of_the_agent_and_a_check_in_leaves_n
     let front = Front::new().await;
     let world = &front.world;
     let records = async || {
-        let list = front.get(front.in_tenant("audit-records?limit=1000")).await.json();
+        let list = front
+            .get(front.in_tenant("audit-records?limit=1000"))
+            .await
+            .json();
         let items = list["items"].as_array().cloned().unwrap_or_default();
         items.into_iter().rev().collect::<Vec<_>>()
     };
@@ -317,7 +483,10 @@ async fn what_agents_decide_leaves_a_record_of_the_agent_and_a_check_in_leaves_n
     again.enrol(world, secret).await.expect("let in");
     let found = records().await;
     assert_eq!(found.len(), 3);
-    assert_eq!((&found[2]["action"], &found[2]["facts"]["enrolled"]), (&json!("change"), &json!("again")));
+    assert_eq!(
+        (&found[2]["action"], &found[2]["facts"]["enrolled"]),
+        (&json!("change"), &json!("again"))
+    );
     assert_eq!(again.host, agent.host);
 }
 
