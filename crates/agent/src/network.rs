@@ -202,16 +202,22 @@ impl Round {
         hold_seconds: u32,
     ) -> Event {
         let moment = edge::moment();
-        let now = self
-            .session
-            .memory()
-            .estimate(moment.boot_clock, moment.wall_clock);
+        let memory = self.session.memory();
+        let now = memory.estimate(moment.boot_clock, moment.wall_clock);
+        let has_heard = memory.has_heard();
         let hold = Duration::from_secs(u64::from(hold_seconds));
         let transport = match self.transport(network) {
             Ok(transport) => transport,
             Err(trouble) => return failed(trouble, None),
         };
-        match transport.exchange(&to.to_string(), envelope, now, hold) {
+        let exchange = |now| transport.exchange(&to.to_string(), envelope, now, hold);
+        let answered = exchange(now).or_else(|error| match error.certificate_begins() {
+            // What the pinned authority certified for later proves that it is later: this host slept, or the server's clock
+            // was behind when it was last heard. Only the date of a host that never heard a server may be wrong by itself.
+            Some(begins) if has_heard => exchange(begins),
+            _ => Err(error),
+        });
+        match answered {
             Ok(answer) => Event::Answer(answer),
             Err(error) => {
                 let later = error.retry_after_seconds();

@@ -1,7 +1,7 @@
 //! `enrol`: takes the token, hands it to a process of the network user by a pipe (never by its arguments, which every user may
 //! see), and says how it went.
 
-use super::run::{as_network, collect, end_with_the_executor, make_folders, network_of, tell};
+use super::run::{as_network, collect, end_with_the_executor, make_folders, network_for_a_person, tell};
 use super::{Arguments, say};
 use agent::journal;
 use agent::network::{self, NetworkError};
@@ -72,7 +72,7 @@ pub(super) fn network(arguments: &Arguments, places: &Places) -> Result<ExitCode
         .read_to_string(&mut text)
         .context("cannot read the token")?;
     let token: EnrolmentToken = text.trim().parse()?;
-    match network::enrol(&mut network_of(arguments, places)?, token) {
+    match network::enrol(&mut network_for_a_person(arguments, places)?, token) {
         Ok(standing) => {
             let host = standing.host.unwrap_or_default();
             let server = standing.server.unwrap_or_default();

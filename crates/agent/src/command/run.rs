@@ -1,18 +1,22 @@
 //! `run`, `once`, and the processes that they start.
 
-use super::{Arguments, is_root, say};
+use super::{Arguments, is_root};
 use crate::{now, own_program, variable};
 use agent::executor::spool::{self, List};
 use agent::executor::{self, Executor};
 use agent::host::ReadOptions;
 use agent::network::{self, Bell, Network};
+use agent::service::log::Log;
 use agent::service::{Account, Places, network_account};
 use agent::session::Trouble;
 use agent::status;
 use agent::survey::Look;
 use agent::transport::ProxySettings;
 use anyhow::{Context, Result, bail};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Signal, set_parent_process_death_signal};
+use std::fs::File;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -64,7 +68,6 @@ pub(super) fn as_network(
     job: &str,
     input: Option<&str>,
 ) -> Result<ExitCode> {
-    use std::io::Write;
     let mut command = Command::new(own_program()?);
     command
         .args(["network", job])
@@ -98,6 +101,10 @@ pub(super) fn make_folders(places: &Places) -> Result<()> {
 /// Reads the host into the outbox.
 pub(super) fn collect(places: &Places) -> Result<ExitCode> {
     make_folders(places)?;
+    // One reading at a time, so that what was read last is what stays: a service that dpkg has just started reads too, in
+    // the middle of its own installation.
+    let outbox = File::open(places.outbox()).context("cannot open the outbox")?;
+    flock(&outbox, FlockOperation::LockExclusive).context("cannot wait for another reading")?;
     let clock = network::boot_clock();
     let look = Look {
         now_micros: now().as_microsecond(),
@@ -126,7 +133,7 @@ pub(super) fn network(arguments: &Arguments, places: &Places) -> Result<ExitCode
 
 pub(super) fn network_once(arguments: &Arguments, places: &Places) -> Result<ExitCode> {
     end_with_the_executor()?;
-    let standing = network::once(&mut network_of(arguments, places)?)?;
+    let standing = network::once(&mut network_for_a_person(arguments, places)?)?;
     for trouble in &standing.troubles {
         tell(trouble)?;
     }
@@ -144,7 +151,7 @@ pub(super) fn network_once(arguments: &Arguments, places: &Places) -> Result<Exi
     })
 }
 
-pub(super) fn network_of(arguments: &Arguments, places: &Places) -> Result<Network> {
+fn network_of(arguments: &Arguments, places: &Places) -> Result<Network> {
     let environment = ProxySettings::for_environment(variable);
     Ok(Network {
         places: places.clone(),
@@ -154,10 +161,20 @@ pub(super) fn network_of(arguments: &Arguments, places: &Places) -> Result<Netwo
     })
 }
 
+/// The same for one who waits for the outcome, and is told it once.
+pub(super) fn network_for_a_person(arguments: &Arguments, places: &Places) -> Result<Network> {
+    let mut network = network_of(arguments, places)?;
+    if matches!(network.log, Log::StandardError) {
+        network.log = Log::Nowhere;
+    }
+    Ok(network)
+}
+
 pub(super) fn tell(trouble: &Trouble) -> Result<()> {
     let sentence = agent::shown::harmless(&trouble.sentence, 600);
     let step = agent::shown::harmless(&trouble.next_step, 600);
-    say(&format!("{sentence}\nNext: {step}\n"))
+    // Not among what a program would read.
+    writeln!(std::io::stderr(), "{sentence}\nNext: {step}").context("cannot say what is wrong")
 }
 
 /// A network process without its executor has nobody to ask and nobody to start it again.

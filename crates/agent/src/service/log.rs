@@ -11,6 +11,8 @@ pub const CAP_BYTES: u64 = 1 << 20;
 /// Where sentences go.
 #[derive(Debug)]
 pub enum Log {
+    /// Nobody reads it: the person who asked is told otherwise.
+    Nowhere,
     /// Standard error, without a date: whoever keeps it adds one.
     StandardError,
     /// A capped file.
@@ -35,6 +37,7 @@ impl Log {
     pub fn say(&self, now: jiff::Timestamp, sentence: &str) {
         let line = crate::shown::harmless(sentence, 2_000);
         match self {
+            Self::Nowhere => {}
             Self::StandardError => {
                 // Standard error may be closed; there is nowhere left to say so.
                 let _ = writeln!(std::io::stderr(), "{line}");

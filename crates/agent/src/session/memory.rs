@@ -173,6 +173,11 @@ impl Memory {
         }
     }
 
+    /// Whether a server has told the time.
+    pub fn has_heard(&self) -> bool {
+        self.time.is_some()
+    }
+
     /// The time that this agent goes by.
     pub fn estimate(&self, clock: BootClock, wall_clock: Timestamp) -> Timestamp {
         let time = self.time.and_then(StoredTime::to_domain);

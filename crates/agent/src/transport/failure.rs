@@ -48,12 +48,11 @@ pub enum ExchangeError {
         server: String,
     },
     /// The connection was made, TLS was not.
-    #[error("{server}: {failure}")]
+    #[error("TLS with {server} failed: {failure}")]
     Handshake {
         /// `host:port`.
         server: String,
         /// Why.
-        #[source]
         failure: HandshakeFailure,
     },
     /// The connection ended in the middle.
@@ -158,7 +157,7 @@ pub enum HandshakeFailure {
     #[error("the address is neither a name nor an IP address")]
     NotAName,
     /// Anything else.
-    #[error("TLS failed: {why}")]
+    #[error("{why}")]
     Other {
         /// The library's word for it.
         why: String,
@@ -186,14 +185,15 @@ fn apart(one: Timestamp, other: Timestamp) -> String {
     span(one.duration_since(other))
 }
 
-/// A span without its sign, in one unit: `3 hours`.
+/// A span without its sign, rounded to one unit: `3 hours`.
 pub fn span(span: SignedDuration) -> String {
     let seconds = span.as_secs().unsigned_abs();
+    let rounded = |unit: u64| (seconds + unit / 2) / unit;
     let (count, unit) = match seconds {
         0..120 => (seconds, "second"),
-        120..7_200 => (seconds / 60, "minute"),
-        7_200..172_800 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
+        120..7_170 => (rounded(60), "minute"),
+        7_170..171_000 => (rounded(3_600), "hour"),
+        _ => (rounded(86_400), "day"),
     };
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
@@ -234,6 +234,17 @@ impl ExchangeError {
             }
             Self::TooLarge { .. } => "check that the address is that of a Patchyard server".to_owned(),
             Self::BadAddress { .. } => "write the server as host:port".to_owned(),
+        }
+    }
+
+    /// When the server's certificate begins to count, if by the agent's time it does not yet.
+    pub fn certificate_begins(&self) -> Option<Timestamp> {
+        match self {
+            Self::Handshake {
+                failure: HandshakeFailure::NotYetValid { begins, .. },
+                ..
+            } => Some(*begins),
+            _ => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The way to a server: real sockets and real TLS on loopback, each failure told apart.
 
+mod asleep;
 mod failures;
 mod peers;
 
