@@ -143,18 +143,24 @@ impl Examination {
     }
 
     fn sentences(&self) -> String {
+        let counted = |count: u64, one: &str, more: &str| match count {
+            1 => one.to_owned(),
+            count => format!("{count} {more}"),
+        };
+        let (records, chains) = (self.found.records(), self.found.chains.len() as u64);
         let mut lines = vec![format!(
-            "{} records in {} follow each other without a gap, and each is what its hash says.",
-            self.found.records(),
-            match self.found.chains.len() {
-                1 => "one chain".to_owned(),
-                more => format!("{more} chains"),
-            }
+            "{} in {}: none is missing or out of place, and each is what its hash says.",
+            counted(records, "One record", "records"),
+            counted(chains, "one chain", "chains")
         )];
         if !self.found.removed.is_empty() {
             lines.push(format!(
-                "{} removed tenants: the ends of their chains stand in the server's own; their records are in the exports.",
-                self.found.removed.len()
+                "{}: the ends of their chains stand in the server's own; their records are in the exports.",
+                counted(
+                    self.found.removed.len() as u64,
+                    "One removed tenant",
+                    "removed tenants"
+                )
             ));
         }
         if let Some(kept) = &self.kept {
