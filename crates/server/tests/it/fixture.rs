@@ -12,8 +12,9 @@ use flate2::write::GzEncoder;
 use jiff::SignedDuration;
 use serde_json::json;
 use server::operations::backup::{self, Choice, ContentChoice, MasterKeyChoice};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Cursor;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use store::channel_match::{self, ChannelMatch};
 use store::host_change::{ChangeAction, ChangedBy, HostChange};
@@ -35,8 +36,19 @@ fn unpacked(folder: &Path) -> PathBuf {
     tar::Archive::new(GzDecoder::new(Cursor::new(packed)))
         .unpack(folder)
         .expect("an archive");
+    // The archive keeps no modes, so that it is the same whoever made it.
     let data = folder.join("data");
-    fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("chmod");
+    let keys = data.join("keys");
+    let sealed = fs::read_dir(&keys)
+        .expect("keys")
+        .flatten()
+        .map(|entry| entry.path());
+    for (path, mode) in sealed
+        .map(|path| (path, 0o600))
+        .chain([(keys.clone(), 0o700), (data.clone(), 0o700)])
+    {
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("chmod");
+    }
     data
 }
 
@@ -47,7 +59,7 @@ async fn live(folder: &Path) {
     upstream.publish(world.now(), &[("hello", "1.0-2"), ("plain", "2.0-1")]);
     let mut agent = world.agent(1).await;
     upstream
-        .report(&world, &mut agent, &[("hello", "1.0-1"), ("plain", "2.0-1")])
+        .report(&world, &mut agent, &[("hello", "1.0-1"), ("plain", "3.0-1")])
         .await;
     world.run("assess").await;
     world.adopt_sources().await;
