@@ -147,6 +147,17 @@ impl Asker {
         }
     }
 
+    /// The path of the tenant that was named, or of the server as a whole.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn place(&self) -> anyhow::Result<String> {
+        match self.asking.tenant {
+            Some(_) => self.tenant(),
+            None => Ok("/api/v1".to_owned()),
+        }
+    }
+
     /// The item of a list that has this name or id.
     ///
     /// # Errors

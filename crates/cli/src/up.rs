@@ -179,6 +179,7 @@ fn say_where(running: &Running, voice: &Voice) -> anyhow::Result<()> {
 /// How the person called this program.
 fn program(variables: &Variables<'_>) -> String {
     (variables.variable)("PATCHYARD_COMMAND")
+        .filter(|command| !command.is_empty())
         .unwrap_or_else(|| std::env::args().next().unwrap_or_else(|| "patchyard".to_owned()))
 }
 

@@ -27,7 +27,7 @@ pub struct Target {
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// It could not be asked.
-    #[error("ask {url}: is the server running, and is this its address? `patchyard up` starts one")]
+    #[error("ask {url} (is the server running, and is this its address? `patchyard up` starts one)")]
     Unreachable {
         /// Its address.
         url: String,

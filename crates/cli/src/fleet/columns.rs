@@ -206,7 +206,7 @@ pub const TOKENS: &[Column] = &[
     column("expires", "/expires_at", Shape::Ago),
     column("last used", "/used_at", Shape::Ago),
     text("may", "/permissions"),
-    id("/id"),
+    id("/id").spare(),
 ];
 
 /// `audit list`
@@ -215,7 +215,7 @@ pub const AUDIT: &[Column] = &[
     text("who", "/actor_kind"),
     text("what", "/action"),
     text("of", "/noun"),
-    text("which", "/noun_id"),
+    column("which", "/noun_id", Shape::Text).spare(),
 ];
 
 /// `storage show`

@@ -89,7 +89,7 @@ fn authority(url: &str) -> anyhow::Result<String> {
         .get(format!("{url}/authority.pem"))
         .call()
         .with_context(|| {
-            format!("ask {url} for its authority: is that the address of a Patchyard server?")
+            format!("ask {url} for its authority (is that the address of a Patchyard server?)")
         })?;
     let pem = answer
         .body_mut()

@@ -1,9 +1,10 @@
 //! `patchyard tenant`, `site`, `user` and `token`: who may do what where.
 
-use super::args::{Site, Tenant, Token, User};
+use super::args::{Format, Site, Tenant, Token, User};
+use super::client::ApiError;
 use super::{Asker, columns, member, once};
 use crate::text::shown;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -156,6 +157,7 @@ pub fn user(asker: &Asker, command: &User) -> anyhow::Result<String> {
         User::Person { user } => {
             let user = asker.find("/api/v1/users", &[], "user", user)?;
             let path = format!("/api/v1/users/{}/person", member(&user, "id")?);
+            ensure!(asker.asking.format() != Format::Csv, ApiError::NoList);
             super::json(&asker.client.get(&path, &[])?)
         }
         User::Erase { user: name } => {

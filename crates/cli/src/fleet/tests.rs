@@ -30,6 +30,8 @@ const ELSEWHERE: &[&str] = &[
     "restore",
     "db copy",
     "backup verify",
+    "tenant remove",
+    "tenant export",
     "source add",
 ];
 
@@ -41,6 +43,7 @@ const ALSO: &[(&str, &[&str])] = &[
     ("enrol", &["--address", "192.0.2.1:8443", "--no-wait"]),
     ("source sync", &["--no-wait"]),
     ("source access", &["--remove"]),
+    ("support-bundle", &["--preview"]),
     ("at-risk", &["--package", "openssl<3"]),
 ];
 

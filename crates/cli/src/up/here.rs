@@ -162,11 +162,9 @@ impl Agent {
             .output()
             .await;
         let output = output.with_context(|| format!("start {}", self.program.display()))?;
-        ensure!(
-            output.status.success(),
-            "enrol this machine: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said: Vec<&str> = said.lines().map(str::trim).collect();
+        ensure!(output.status.success(), "enrol this machine: {}", said.join(" "));
         Ok(())
     }
 

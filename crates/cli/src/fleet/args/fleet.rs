@@ -1,6 +1,6 @@
 //! What may be asked of hosts, and of what they miss: `host`, `update`, `finding`, `at-risk`, `coverage`.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 /// A moment of the past.
 #[derive(Debug, Clone, Args)]
@@ -185,7 +185,8 @@ pub struct Coverage {
 
 /// `patchyard at-risk`
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
+#[group(skip)]
+#[command(group = ArgGroup::new("what").required(true).multiple(true).args(["update", "package"]))]
 pub struct AtRisk {
     /// An update: its source package, SOURCE=VERSION, or its id.
     #[arg(long)]
