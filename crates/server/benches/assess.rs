@@ -207,6 +207,7 @@ async fn sync(context: &Context) -> Result<()> {
         context,
         Tenant { number: 1, hosts: 0 }.scope(),
         SourceState::Adopted,
+        CODENAMES[CHANGED],
     )
     .await?;
     run(context, "sync").await
@@ -218,6 +219,7 @@ async fn due(context: &Context, scope: Scope, state: SourceState, name: &'static
         let all = store::source::all(tx, &scope, Some(state))?;
         for source in all.into_iter().filter(|source| source.identity.contains(name)) {
             let edit = SourceEdit {
+                kind: source.kind,
                 state: SourceState::Adopted,
                 name: source.name,
                 addresses: source.addresses,
@@ -227,7 +229,7 @@ async fn due(context: &Context, scope: Scope, state: SourceState, name: &'static
                 credentials_sealed: None,
                 next_sync_at: Some(Timestamp::UNIX_EPOCH),
             };
-            store::source::edit(tx, &scope, source.id, source.version, &edit)?;
+            assert!(store::source::edit(tx, &scope, source.id, source.version, &edit)?.is_changed());
         }
         Ok(())
     });

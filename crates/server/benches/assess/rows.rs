@@ -152,7 +152,7 @@ pub async fn hosts(
                 store::host::create(tx, &scope, &new_host(tenant, *host), now)?;
                 if host.is_multiple_of(50) {
                     let tags = ["canary".to_owned(), format!("rack {}", host % 7)];
-                    store::host::set_tags(tx, &scope, tenant.host(*host), 1, &tags)?;
+                    assert!(store::host::set_tags(tx, &scope, tenant.host(*host), 1, &tags)?.is_changed());
                 }
                 let inventory = Document {
                     digest: digest_of(packages),

@@ -4,6 +4,7 @@
 
 use crate::Context;
 use crate::app::agent_package;
+use crate::app::refusal::Refusal;
 use crate::http::problem::{Code, Problem};
 use axum::Router;
 use axum::body::Bytes;
@@ -32,6 +33,6 @@ async fn package(State(context): State<Context>, Path(digest): Path<String>) -> 
         // Straight from the mapped file: many hosts at once cost no memory each.
         Ok(Some(bytes)) => (headers, Bytes::from_owner(bytes)).into_response(),
         Ok(None) => Problem::plain(Code::NotFound).into_response(),
-        Err(error) => Problem::from(error).into_response(),
+        Err(error) => Problem::from(Refusal::Store(error)).into_response(),
     }
 }
