@@ -102,8 +102,7 @@ struct Kept {
 }
 
 async fn kept(ctx: &Context, now: Timestamp) -> Result<Kept, store::Error> {
-    ctx
-        .db
+    ctx.db
         .read(move |view| {
             let whole = Whole::server();
             let backups = backup_log::latest(view, &whole, 20)?;

@@ -10,8 +10,8 @@ use std::future::Future;
 use store::content_grant::GrantReason;
 use store::lease::{self, Fence};
 use store::{
-    Error, Scope, Tx, Whole, content_grant, coverage, document, finding, host_change, host_document,
-    session, snapshot, tenant,
+    Error, Scope, Tx, Whole, content_grant, coverage, document, finding, host_change, host_document, session,
+    snapshot, tenant,
 };
 
 /// Rows that one transaction removes.

@@ -298,7 +298,7 @@ async fn a_second_connection_resumes_the_session_of_the_first() {
 async fn a_session_is_resumed_by_a_server_that_was_restarted() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut running = started(folder.path()).await;
-    let config = trusting(running.context().authority.root_certificate()).with_no_client_auth();
+    let config = trusting(&running.context().authority.root_certificate()).with_no_client_auth();
     let mut kinds = Vec::new();
     for _ in 0..2 {
         let stream = connect(running.address(), config.clone()).await;

@@ -20,7 +20,11 @@ fn a_lease_taken_in_a_future_that_never_came_is_free() {
             async { taken.await.expect("write").map(|fence| fence.token()) }
         };
         assert_eq!(take(1, YEAR).await, Some(1));
-        assert_eq!(take(2, 0).await, Some(2), "what was a year ahead counts for nothing");
+        assert_eq!(
+            take(2, 0).await,
+            Some(2),
+            "what was a year ahead counts for nothing"
+        );
         assert_eq!(take(1, 30).await, None, "and the new holder is the holder");
         // Clocks of two nodes differ a little: that takes nothing from anybody.
         assert_eq!(take(1, 100 + HOUR / 2).await, Some(3));

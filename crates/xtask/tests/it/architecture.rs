@@ -227,7 +227,7 @@ const DURABLE: [&str; 8] = [
 ];
 
 /// Durable steps without a fail-point beside them, by file and a part of the line, and why.
-const WITHOUT_A_FAIL_POINT: [(&str, &str, &str); 4] = [
+const WITHOUT_A_FAIL_POINT: [(&str, &str, &str); 5] = [
     (
         "crates/content/src/disk.rs",
         "",
@@ -248,6 +248,11 @@ const WITHOUT_A_FAIL_POINT: [(&str, &str, &str); 4] = [
         "File::open(folder)?.sync_all()",
         "the last of three steps, with a point before it",
     ),
+    (
+        "crates/server/src/authority/sealed.rs",
+        "folder.sync_all()",
+        "the end of a removal: a key that is back after a power cut is removed again",
+    ),
 ];
 
 #[test]
@@ -257,7 +262,8 @@ fn every_durable_step_of_the_server_stands_beside_a_fail_point() {
     let mut bare = Vec::new();
     let mut count = 0;
     for file in tree.with_extension("rs") {
-        if !folders.iter().any(|folder| file.path.starts_with(folder)) {
+        let is_product = folders.iter().any(|folder| file.path.starts_with(folder));
+        if !is_product || file.path.ends_with("/tests.rs") {
             continue;
         }
         let lines: Vec<(usize, &str)> = product_lines(file).collect();

@@ -28,12 +28,17 @@ enum NeedsError {
 
 /// Looks at every file that an adopted source needs.
 pub(super) async fn check(ctx: &Context) -> Check {
-    let needed = match ctx.db.attempt_read(|view| needed(view)).await {
+    let needed = match ctx.db.attempt_read(needed).await {
         Ok(needed) => needed,
         Err(error) => {
             let why = crate::reconcile::chain(&error);
             let sentence = format!("Which files of the content store are needed cannot be told: {why}.");
-            return not_ok("content", Wellness::Failed, sentence, "See to the database first.");
+            return not_ok(
+                "content",
+                Wellness::Failed,
+                sentence,
+                "See to the database first.",
+            );
         }
     };
     let store = ctx.content.clone();
@@ -43,7 +48,10 @@ pub(super) async fn check(ctx: &Context) -> Check {
     });
     let (count, unsound) = looking.await.expect("looking does not panic");
     if unsound.is_empty() {
-        return ok("content", format!("{count} files of vendors are there and whole."));
+        return ok(
+            "content",
+            format!("{count} files of vendors are there and whole."),
+        );
     }
     let named: Vec<&str> = unsound.iter().take(NAMED).map(String::as_str).collect();
     let more = match unsound.len() > NAMED {
@@ -97,7 +105,9 @@ fn unsound(store: &Store, needed: Needed) -> Vec<String> {
     let mut left = READ_BYTES;
     let mut unsound = Vec::new();
     for (digest, what) in needed {
-        let size = store.path(&digest).and_then(|path| Some(path.metadata().ok()?.len()));
+        let size = store
+            .path(&digest)
+            .and_then(|path| Some(path.metadata().ok()?.len()));
         let is_sound = match size {
             None => false,
             Some(size) if size > left => true,

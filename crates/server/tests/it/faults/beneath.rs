@@ -43,7 +43,10 @@ async fn a_database_file_that_is_gone_is_noticed_before_anything_more_is_acknowl
     let made = front
         .post(front.in_tenant("sites"), serde_json::json!({ "name": "annex" }))
         .await;
-    assert_eq!((made.status.as_u16(), made.code().as_str()), (503, "store-unavailable"));
+    assert_eq!(
+        (made.status.as_u16(), made.code().as_str()),
+        (503, "store-unavailable")
+    );
     let database = check(&front.world, "database").await;
     assert_eq!(database.state, Wellness::Failed);
     assert!(!database.next_step.is_empty());
@@ -57,7 +60,9 @@ async fn a_database_that_another_program_has_locked_makes_hosts_and_people_come_
     let world = World::new().await;
     let mut agent = world.agent(1).await;
     let url = Url::from(database(world.folder.path()).as_path());
-    let other = Db::open(&url, world.now()).await.expect("another program opens it");
+    let other = Db::open(&url, world.now())
+        .await
+        .expect("another program opens it");
     let (inside, holds) = std::sync::mpsc::channel::<()>();
     let (finish, end) = std::sync::mpsc::channel::<()>();
     let end = std::sync::Mutex::new(end);
@@ -66,7 +71,10 @@ async fn a_database_that_another_program_has_locked_makes_hosts_and_people_come_
             // A writer has the lock from its beginning on.
             let _read = store::epoch::current(tx, &store::Whole::server())?;
             inside.send(()).expect("the test waits");
-            end.lock().expect("unpoisoned").recv().expect("the test says when");
+            end.lock()
+                .expect("unpoisoned")
+                .recv()
+                .expect("the test says when");
             Ok(())
         });
         held.await.expect("nothing is changed");
@@ -80,8 +88,15 @@ async fn a_database_that_another_program_has_locked_makes_hosts_and_people_come_
     let (sites, site) = (front.in_tenant("sites"), serde_json::json!({ "name": "annex" }));
     let (reported, made) = tokio::join!(reports(&front.world, &mut agent, 3), front.post(sites, site));
     assert_eq!(kind(reported), RefusalKind::Busy);
-    assert_eq!((made.status.as_u16(), made.code().as_str()), (503, "store-unavailable"));
-    assert_eq!(front.get(front.in_tenant("hosts")).await.status, 200, "reading goes on");
+    assert_eq!(
+        (made.status.as_u16(), made.code().as_str()),
+        (503, "store-unavailable")
+    );
+    assert_eq!(
+        front.get(front.in_tenant("hosts")).await.status,
+        200,
+        "reading goes on"
+    );
     finish.send(()).expect("the other program waits");
     holding.await.expect("it ends");
     reports(&front.world, &mut agent, 3).await.expect("it goes on");
@@ -152,7 +167,10 @@ async fn on_a_full_disk_nothing_acknowledged_is_lost_and_hosts_are_answered() {
             break made;
         }
     };
-    assert_eq!((full.status.as_u16(), full.code().as_str()), (507, "storage-full"));
+    assert_eq!(
+        (full.status.as_u16(), full.code().as_str()),
+        (507, "storage-full")
+    );
     std::fs::remove_file(&filler).expect("somebody makes room");
     reports(&front.world, &mut agent, 400).await.expect("it goes on");
     let world = front.into_world().killed_and_started().await;
@@ -198,7 +216,10 @@ async fn a_damaged_page_stops_the_start_or_is_named_and_is_never_read_as_somethi
             Ok(context) => context,
             Err(error) => {
                 let why = server::reconcile::chain(&error);
-                assert!(why.contains("damaged") || why.contains("database"), "page {page}: {why}");
+                assert!(
+                    why.contains("damaged") || why.contains("database"),
+                    "page {page}: {why}"
+                );
                 continue;
             }
         };

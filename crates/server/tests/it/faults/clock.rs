@@ -72,7 +72,10 @@ async fn steps_by(step: SignedDuration) {
     let missing = world.missing(None).await;
     assert_eq!(missing.keys().collect::<Vec<_>>(), ["hello 1.0-3"]);
     is_heard(&world, &mut agent).await;
-    assert_eq!(world.sources().await[0].last_sync_at.map(|at| at < world.now()), Some(true));
+    assert_eq!(
+        world.sources().await[0].last_sync_at.map(|at| at < world.now()),
+        Some(true)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,7 +32,12 @@ fn is_busy(refused: &Refused) -> bool {
 }
 
 /// An agent that reports one inventory after the other until it is told to stop; what was acknowledged.
-async fn reports(world: Arc<World>, mut agent: Agent, stop: Arc<AtomicBool>, busy: Arc<AtomicU32>) -> (Agent, Vec<Sha256Digest>) {
+async fn reports(
+    world: Arc<World>,
+    mut agent: Agent,
+    stop: Arc<AtomicBool>,
+    busy: Arc<AtomicU32>,
+) -> (Agent, Vec<Sha256Digest>) {
     let mut acknowledged = Vec::new();
     let mut size = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -151,7 +156,8 @@ async fn connections_cut_between_statements_lose_nothing_acknowledged() {
     outlives(postgres, |postgres, refusals| {
         // Until some were hit in the middle: an idle connection is replaced without anybody noticing.
         while refusals.load(Ordering::Relaxed) < 5 {
-            let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'patchyard'";
+            let cut =
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'patchyard'";
             postgres.sql("postgres", cut).expect("they are cut");
         }
     })
@@ -172,7 +178,10 @@ async fn people_are_told_when_to_come_again_while_the_database_is_away() {
             .post(front.in_tenant("sites"), serde_json::json!({ "name": "annex" }))
             .await,
     ] {
-        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "store-unavailable"));
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (503, "store-unavailable")
+        );
         assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
         assert!(!answer.text.contains("postgres"), "{}", answer.text);
     }

@@ -24,7 +24,9 @@ fn kept(world: &World) -> Vec<PathBuf> {
 type Damage = fn(&Path);
 
 const DAMAGES: [(&str, Damage); 3] = [
-    ("removed", |file| std::fs::remove_file(file).expect("it is removed")),
+    ("removed", |file| {
+        std::fs::remove_file(file).expect("it is removed")
+    }),
     ("altered", |file| {
         let mut bytes = std::fs::read(file).expect("it is read");
         let middle = bytes.len() / 2;
@@ -57,13 +59,17 @@ async fn a_file_that_is_missing_or_altered_leads_to_no_wrong_finding_is_named_an
     let whole = shown(&world.missing(None).await);
     assert!(whole.contains("hello 1.0-2"));
     let files = kept(&world);
-    assert!(files.len() >= 3, "a release file, an index, its compiled form: {files:?}");
+    assert!(
+        files.len() >= 3,
+        "a release file, an index, its compiled form: {files:?}"
+    );
     let mut unknown = 0;
     for file in &files {
         for (how, damage) in DAMAGES {
             let what = format!("{} {how}", described(file));
             damage(file);
             world = world.killed_and_started().await;
+            is_named(&world, file, &what).await;
             world.run("assess").await;
             let found = shown(&world.missing(None).await);
             let standing = world.host(agent.host).await.standing;
@@ -72,7 +78,6 @@ async fn a_file_that_is_missing_or_altered_leads_to_no_wrong_finding_is_named_an
                 _ => assert_eq!(found, whole, "{what}"),
             }
             assert!(found == whole || found.is_empty(), "{what}: {found}");
-            is_named(&world, file, &what).await;
             world.ask_for_sync().await;
             world.run("sync").await;
             world.run("assess").await;

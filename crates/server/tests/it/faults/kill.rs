@@ -27,6 +27,15 @@ const IN: &str = "PATCHYARD_KILLED_IN";
 /// How often each point was reached in this process.
 static REACHED: Mutex<BTreeMap<Point, u32>> = Mutex::new(BTreeMap::new());
 
+/// Which point this process is to end at, and where it lives: of the process that is killed, and of no other.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one test speaks so to the processes that it starts"
+)]
+fn told(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn on_reach(point: Point) {
     let count = {
         let mut reached = REACHED.lock().expect("nobody panics while holding it");
@@ -35,7 +44,7 @@ fn on_reach(point: Point) {
         *count
     };
     let here = format!("{}:{count}", point.name());
-    if std::env::var(AT).as_deref() == Ok(here.as_str()) {
+    if told(AT).is_some_and(|at| at == here) {
         let own = rustix::process::getpid();
         rustix::process::kill_process(own, rustix::process::Signal::KILL).expect("a process may end itself");
     }
@@ -51,7 +60,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 #[test]
 fn a_server_killed_at_any_fail_point_keeps_what_it_acknowledged_and_goes_on() {
-    if let Some(folder) = std::env::var_os(IN) {
+    if let Some(folder) = told(IN) {
         live_in(Path::new(&folder));
         return;
     }
@@ -89,7 +98,7 @@ fn live_in(folder: &Path) {
     failpoint::on_reach(on_reach);
     runtime().block_on(story::live(folder));
     for (point, count) in REACHED.lock().expect("nobody panics while holding it").iter() {
-        println!("fact\treached\t{}\t{count}", point.name());
+        Fact::say(&["reached", point.name(), &count.to_string()]);
     }
 }
 
@@ -313,7 +322,9 @@ async fn find_document(world: &World, digest: Sha256Digest) -> Option<Vec<u8>> {
 }
 
 async fn document(world: &World, digest: Sha256Digest) -> Vec<u8> {
-    find_document(world, digest).await.expect("what a host has is there")
+    find_document(world, digest)
+        .await
+        .expect("what a host has is there")
 }
 
 async fn document_of_key(world: &World, config: ChannelConfigDocument) -> Option<Vec<u8>> {

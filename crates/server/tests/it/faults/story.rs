@@ -25,7 +25,12 @@ use testkit::server::Server;
 pub struct Fact(pub Vec<String>);
 
 impl Fact {
-    fn say(words: &[&str]) {
+    /// Says it to whoever started this process.
+    #[expect(
+        clippy::print_stdout,
+        reason = "what a process said last is what was acknowledged"
+    )]
+    pub fn say(words: &[&str]) {
         println!("fact\t{}", words.join("\t"));
     }
 
@@ -288,14 +293,18 @@ async fn kept_elsewhere(world: &World) {
     restore(world).await.expect("it is restored");
     Fact::say(&["restored"]);
     let (db, now) = (&world.context.db, world.now());
-    db.copy_into_file(&copy, now).await.expect("the database is copied");
+    db.copy_into_file(&copy, now)
+        .await
+        .expect("the database is copied");
     Fact::say(&["copied"]);
     let stray = world
         .context
         .content
         .insert(&b"stray"[..], content::Expected::AtMost { size_bytes: 9 });
     let path = world.context.content.path(&stray.expect("it is kept").0);
-    let file = std::fs::File::options().append(true).open(path.expect("it is there"));
+    let file = std::fs::File::options()
+        .append(true)
+        .open(path.expect("it is there"));
     file.expect("it opens")
         .set_modified(std::time::SystemTime::UNIX_EPOCH)
         .expect("it is old");
