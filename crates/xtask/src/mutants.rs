@@ -9,7 +9,7 @@ use crate::tree::Tree;
 use anyhow::{Result, bail};
 use row::Row;
 use scratch::Scratch;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What to run.
@@ -60,7 +60,9 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         return Ok(());
     }
     let scratch = Scratch::of_last_commit(tree)?;
-    let mut green = BTreeMap::new();
+    // A break is built once and mended with the next one, if both are of one crate.
+    rows.sort_by(|one, other| (&one.package, &one.file).cmp(&(&other.package, &other.file)));
+    let mut green = green_before(&scratch, &rows)?;
     let mut not_killed = Vec::new();
     for (number, row) in rows.iter().enumerate() {
         let fate = fate(&scratch, row, &mut green)?;
@@ -81,12 +83,30 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Which tests, by package, target and name, pass on the unbroken product, or why they prove nothing.
+type Green = BTreeMap<(String, String, String), Option<String>>;
+
+/// The tests of each test binary in one run. Where one of them is not green, each is tried by itself when its row comes.
+fn green_before(scratch: &Scratch, rows: &[Row]) -> Result<Green> {
+    let mut binaries: BTreeMap<(&str, &str), (&Row, BTreeSet<&str>)> = BTreeMap::new();
+    for row in rows {
+        let binary = binaries.entry((&row.package, &row.target));
+        let (_, tests) = binary.or_insert_with(|| (row, BTreeSet::new()));
+        tests.insert(&row.test);
+    }
+    let mut green = Green::new();
+    for ((package, target), (row, tests)) in binaries {
+        let tests: Vec<&str> = tests.into_iter().collect();
+        if scratch.are_green(row, &tests)? {
+            let key = |test: &&str| (package.to_owned(), target.to_owned(), (*test).to_owned());
+            green.extend(tests.iter().map(|test| (key(test), None)));
+        }
+    }
+    Ok(green)
+}
+
 /// `green` remembers which tests pass on the unbroken product.
-fn fate(
-    scratch: &Scratch,
-    row: &Row,
-    green: &mut BTreeMap<(String, String, String), Option<String>>,
-) -> Result<Fate> {
+fn fate(scratch: &Scratch, row: &Row, green: &mut Green) -> Result<Fate> {
     let Some(original) = scratch.read(&row.file)? else {
         return Ok(Fate::Invalid("there is no such file".into()));
     };

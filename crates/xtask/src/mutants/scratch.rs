@@ -7,7 +7,7 @@ use crate::command;
 use crate::tree::Tree;
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A test that takes longer has hung, in seconds.
@@ -114,25 +114,56 @@ impl Scratch {
 
     /// Builds and runs the one test of a row.
     pub fn test(&self, row: &Row) -> Result<Verdict> {
-        let built = self.cargo(row, &["--no-run"], &[])?;
-        if !built.status.success() {
-            let said = String::from_utf8_lossy(&built.stderr).into_owned();
-            let first = said
-                .lines()
-                .find(|line| line.starts_with("error"))
-                .unwrap_or("cargo says nothing");
-            return Ok(Verdict::DoesNotBuild(first.to_owned()));
-        }
-        let ran = self.cargo(row, &[], &["--exact", &row.test, "--show-output"])?;
-        let printed = [ran.stdout, ran.stderr].concat();
-        Ok(verdict(
-            &row.test,
-            ran.status.code(),
-            &String::from_utf8_lossy(&printed),
-        ))
+        let program = match self.build(row)? {
+            Ok(program) => program,
+            Err(why) => return Ok(Verdict::DoesNotBuild(why)),
+        };
+        let (code, printed) = self.run(&program, row, &[&row.test])?;
+        Ok(verdict(&row.test, code, &printed))
     }
 
-    fn cargo(&self, row: &Row, before: &[&str], after: &[&str]) -> Result<Output> {
+    /// Whether all of these tests of one test binary, which `row` names, are green: one build and one run for many.
+    pub fn are_green(&self, row: &Row, tests: &[&str]) -> Result<bool> {
+        let Ok(program) = self.build(row)? else {
+            return Ok(false);
+        };
+        let (code, printed) = self.run(&program, row, tests)?;
+        let count = format!("running {} test", tests.len());
+        let did_run = printed.lines().any(|line| line.starts_with(&count));
+        Ok(code == Some(0) && did_run && !is_skipped(&printed))
+    }
+
+    fn run(&self, program: &Path, row: &Row, tests: &[&str]) -> Result<(Option<i32>, String)> {
+        let mut command = Command::new("timeout");
+        command
+            .args(["--kill-after=10", DEADLINE_SECONDS])
+            .arg(program)
+            .args(["--exact", "--show-output"])
+            .args(tests)
+            .current_dir(self.tree.join("crates").join(&row.package));
+        let ran = command
+            .output()
+            .with_context(|| format!("start `{}`", command::shown(&command)))?;
+        let printed = [ran.stdout, ran.stderr].concat();
+        Ok((ran.status.code(), String::from_utf8_lossy(&printed).into_owned()))
+    }
+
+    /// Builds the test binary of a row; the program, or why there is none.
+    fn build(&self, row: &Row) -> Result<Result<PathBuf, String>> {
+        let built = self.cargo(row)?;
+        if !built.status.success() {
+            let said = String::from_utf8_lossy(&built.stderr).into_owned();
+            let first = said.lines().find(|line| line.starts_with("error"));
+            return Ok(Err(first.unwrap_or("cargo says nothing").to_owned()));
+        }
+        let said = String::from_utf8_lossy(&built.stdout).into_owned();
+        let program = said.lines().rev().find_map(program_of);
+        program
+            .with_context(|| format!("{}: cargo names no test program", row.name))
+            .map(Ok)
+    }
+
+    fn cargo(&self, row: &Row) -> Result<Output> {
         let mut command = Command::new("timeout");
         command.args([
             "--kill-after=10",
@@ -141,6 +172,8 @@ impl Scratch {
             "test",
             "--quiet",
             "--locked",
+            "--no-run",
+            "--message-format=json-render-diagnostics",
             "-p",
             &row.package,
         ]);
@@ -156,9 +189,6 @@ impl Scratch {
             },
         };
         command
-            .args(before)
-            .arg("--")
-            .args(after)
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.build);
         command
@@ -167,12 +197,25 @@ impl Scratch {
     }
 }
 
+/// The program that a line of cargo's messages says was built for tests.
+fn program_of(line: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    let is_test = message["profile"]["test"].as_bool() == Some(true);
+    message["executable"]
+        .as_str()
+        .filter(|_| is_test)
+        .map(PathBuf::from)
+}
+
+fn is_skipped(printed: &str) -> bool {
+    printed.lines().any(|line| line.starts_with("skipped: "))
+}
+
 fn verdict(test: &str, code: Option<i32>, printed: &str) -> Verdict {
-    let is_skipped = printed.lines().any(|line| line.starts_with("skipped: "));
     let did_run = printed.lines().any(|line| line == "running 1 test");
     match code {
         Some(TIMED_OUT) => Verdict::Hung,
-        _ if !did_run || is_skipped => Verdict::DidNotRun,
+        _ if !did_run || is_skipped(printed) => Verdict::DidNotRun,
         Some(0) => Verdict::Green,
         // A crash of the whole test binary names no test: it is red too, but only a named failure is what the row promises.
         _ if printed.lines().any(|line| line.trim() == test) => Verdict::Red,
