@@ -94,7 +94,9 @@ pub fn note(tx: &mut Tx, scope: &Scope, host: HostId, changes: &[HostChange]) ->
     )?;
     let first = changes.iter().map(|change| change.observed_at).min();
     let known = tx.list(
-        format!("SELECT {COLUMNS} FROM host_changes WHERE tenant_id = $1 AND host_id = $2 AND observed_at >= $3"),
+        format!(
+            "SELECT {COLUMNS} FROM host_changes WHERE tenant_id = $1 AND host_id = $2 AND observed_at >= $3"
+        ),
         values![scope, host, first],
         read,
     )?;
@@ -113,21 +115,21 @@ pub fn note(tx: &mut Tx, scope: &Scope, host: HostId, changes: &[HostChange]) ->
             .filter(|change| !known.contains(&event(change)))
             .zip(next.unwrap_or(1)..)
             .map(|(change, number)| {
-            values![
-                scope,
-                host,
-                number,
-                change.observed_at,
-                change.received_at,
-                change.action,
-                &change.package,
-                &change.architecture,
-                change.version_before.clone(),
-                change.version_after.clone(),
-                change.changed_by,
-                &change.detail
-            ]
-        }),
+                values![
+                    scope,
+                    host,
+                    number,
+                    change.observed_at,
+                    change.received_at,
+                    change.action,
+                    &change.package,
+                    &change.architecture,
+                    change.version_before.clone(),
+                    change.version_after.clone(),
+                    change.changed_by,
+                    &change.detail
+                ]
+            }),
     )?;
     Ok(())
 }

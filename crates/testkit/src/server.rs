@@ -215,7 +215,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let shared = Arc::clone(shared);
         std::thread::spawn(move || {
             // A copy of the socket lives on in the list: only a shutdown ends the connection.
-            let Ok(ending) = connection.try_clone() else { return };
+            let Ok(ending) = connection.try_clone() else {
+                return;
+            };
             match &shared.private {
                 None => converse(connection, &shared),
                 // Whom the handshake does not let in has seen why.
@@ -254,14 +256,22 @@ fn converse(connection: impl Read + Write, shared: &Shared) {
             }
         };
         let connection = reader.get_mut();
-        let is_let_in = shared.private.as_ref().is_none_or(|private| private.lets_in(&head));
+        let is_let_in = shared
+            .private
+            .as_ref()
+            .is_none_or(|private| private.lets_in(&head));
         let answered = match is_let_in {
             true => answer::answer(connection, &head, &root, lie.as_ref(), &note, &|time| {
                 shared.pause(time)
             }),
             false => {
                 note(401);
-                answer::simple(connection, &head, 401, "WWW-Authenticate: Basic realm=\"private\"\r\n")
+                answer::simple(
+                    connection,
+                    &head,
+                    401,
+                    "WWW-Authenticate: Basic realm=\"private\"\r\n",
+                )
             }
         };
         match answered {

@@ -235,10 +235,13 @@ pub(super) async fn take_over_known(
         .await?;
     // A digest that the tenant knows as another kind of document is none of this kind.
     let is_known = |name: &Named| {
-        let is_it = |document: &&Document| (document.digest, document.kind) == (name.digest, stored_kind(name.kind));
+        let is_it =
+            |document: &&Document| (document.digest, document.kind) == (name.digest, stored_kind(name.kind));
         known.iter().any(|document| is_it(&document))
     };
-    let facts = known.iter().filter(|document| document.kind == document::DocumentKind::Facts);
+    let facts = known
+        .iter()
+        .filter(|document| document.kind == document::DocumentKind::Facts);
     let changes = changes_in(context, facts)?;
     let (known, lacking): (Vec<Named>, Vec<Named>) = named.iter().copied().partition(is_known);
     if known.is_empty() {

@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::change::{self, Done, Keep, Made, Once, Record};
 use super::permission::{Noun, Verb};
 use super::refusal::{Refusal, changed};
-use super::shape::When;
+use super::shape::{When, whole};
 use crate::Context;
 use crate::agents;
 use crate::authority::{AuthorityError, OtherRoot};
@@ -70,7 +70,7 @@ pub struct SwitchRequest {
 #[serde(deny_unknown_fields)]
 pub struct RetireRequest {
     /// How many hosts are left behind, as it was shown: each of them has to be enrolled anew.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub leaves_behind: u64,
 }
 

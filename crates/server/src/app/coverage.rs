@@ -28,11 +28,7 @@ use words::{of_packages, of_source};
 ///
 /// # Errors
 /// Of the database.
-pub async fn summary(
-    ctx: &Context,
-    scope: Scope,
-    as_of: Option<Timestamp>,
-) -> Result<CoverageView, Refusal> {
+pub async fn summary(ctx: &Context, scope: Scope, as_of: Option<Timestamp>) -> Result<CoverageView, Refusal> {
     let read = ctx
         .db
         .read(move |view| super::finding::coverage(view, &scope, as_of));
@@ -278,7 +274,8 @@ impl Gaps {
                         unread.insert(host.0);
                     }
                     if let Some(channels) = kept.fleet.channels_of(host) {
-                        used.entry(told.channels.0).or_insert_with(|| Arc::clone(channels));
+                        used.entry(told.channels.0)
+                            .or_insert_with(|| Arc::clone(channels));
                     }
                 }
             }
@@ -331,14 +328,15 @@ impl Gaps {
     }
 
     fn into_views(self) -> Vec<GapView> {
-        let view = |((kind, what, why), (next_step, source, hosts)): (Name, (String, _, RoaringBitmap))| GapView {
-            kind,
-            what,
-            why,
-            next_step,
-            source,
-            hosts: hosts.len(),
-        };
+        let view =
+            |((kind, what, why), (next_step, source, hosts)): (Name, (String, _, RoaringBitmap))| GapView {
+                kind,
+                what,
+                why,
+                next_step,
+                source,
+                hosts: hosts.len(),
+            };
         let mut all: Vec<GapView> = self.0.into_iter().map(view).collect();
         all.sort_by_cached_key(GapView::key);
         all

@@ -13,7 +13,7 @@ use super::caller::{Caller, Place};
 use super::change::{self, Done, Keep, Made, Once, Record};
 use super::permission::{Noun, Verb, Within};
 use super::refusal::{Refusal, changed};
-use super::shape::{IdText, Listed, Part, When};
+use super::shape::{IdText, Listed, Part, When, maybe_whole};
 use super::text;
 use crate::Context;
 use crate::clock::draw;
@@ -97,7 +97,7 @@ pub struct EnrolmentTokenRequest {
     #[serde(default)]
     pub admits: Option<String>,
     /// How many hosts it admits: 1 (usual) to 100,000.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "maybe_whole")]
     #[schema(minimum = 1, maximum = 100_000)]
     pub uses: Option<u32>,
     /// When it ends: in 24 hours unless told, within a year.

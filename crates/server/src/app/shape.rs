@@ -62,6 +62,57 @@ impl utoipa::PartialSchema for When {
 
 impl utoipa::ToSchema for When {}
 
+/// A whole number as JSON writes it: `300`, and `300.0` too, which is the same number (JSON Schema, validation 6.1.1).
+struct Whole(u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl serde::de::Visitor<'_> for Visit {
+            type Value = Whole;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a whole number from 0")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Whole, E> {
+                Ok(Whole(number))
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Whole, E> {
+                // Above 2^53 not every whole number can be written so.
+                let is_whole = number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number);
+                match is_whole {
+                    true => Ok(Whole(number as u64)),
+                    false => Err(E::invalid_value(serde::de::Unexpected::Float(number), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Visit)
+    }
+}
+
+/// Reads a whole number.
+///
+/// # Errors
+/// Anything else, and one that is too large.
+pub fn whole<'de, D: serde::Deserializer<'de>, N: TryFrom<u64>>(deserializer: D) -> Result<N, D::Error> {
+    let Whole(number) = Whole::deserialize(deserializer)?;
+    N::try_from(number).map_err(|_beyond| serde::de::Error::custom("the number is too large"))
+}
+
+/// Reads a whole number or null.
+///
+/// # Errors
+/// As [`whole`].
+pub fn maybe_whole<'de, D: serde::Deserializer<'de>, N: TryFrom<u64>>(
+    deserializer: D,
+) -> Result<Option<N>, D::Error> {
+    let number = Option::<Whole>::deserialize(deserializer)?;
+    let number = number.map(|Whole(number)| N::try_from(number)).transpose();
+    number.map_err(|_beyond| serde::de::Error::custom("the number is too large"))
+}
+
 /// What can stand in a list, and be exported as a table.
 pub trait Listed: Serialize {
     /// The fields that a table has, in order.
@@ -87,6 +138,44 @@ impl<T, K> Part<T, K> {
         Self {
             items: page.rows.into_iter().map(show).collect(),
             next: page.next.map(key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Numbers {
+        #[serde(deserialize_with = "whole")]
+        one: u32,
+        #[serde(default, deserialize_with = "maybe_whole")]
+        other: Option<u32>,
+    }
+
+    #[test]
+    fn a_whole_number_is_read_however_json_writes_it_and_no_other_is() {
+        let read = |text: &str| {
+            serde_json::from_str::<Numbers>(text)
+                .ok()
+                .map(|it| (it.one, it.other))
+        };
+        assert_eq!(read(r#"{"one":300,"other":300.0}"#), Some((300, Some(300))));
+        assert_eq!(read(r#"{"one":3e2}"#), Some((300, None)));
+        assert_eq!(read(r#"{"one":4294967295,"other":null}"#), Some((u32::MAX, None)));
+        for wrong in [
+            "4294967296",
+            "-1",
+            "0.5",
+            "-0.5",
+            "1e300",
+            "\"3\"",
+            "null",
+            "true",
+            "[3]",
+        ] {
+            assert_eq!(read(&format!(r#"{{"one":{wrong}}}"#)), None, "{wrong}");
         }
     }
 }

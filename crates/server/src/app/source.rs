@@ -128,10 +128,7 @@ pub async fn list(
     after: Option<(bool, IdText)>,
     limit: u32,
 ) -> Result<Part<SourceView, (bool, IdText)>, Refusal> {
-    let rows = ctx
-        .db
-        .read(move |view| source::all(view, &scope, state))
-        .await?;
+    let rows = ctx.db.read(move |view| source::all(view, &scope, state)).await?;
     let key = |row: &Source| (row.owner != Owner::Shared, IdText::of(row.id));
     let mut rest = rows
         .iter()

@@ -75,7 +75,10 @@ pub struct Wanted {
 pub fn filter(wanted: Wanted) -> Result<UpdateFilter, Refusal> {
     let class = |word: String| UpdateClass::parse(&word).ok_or("it is security or other");
     let state = |word: String| UpdateState::parse(&word).ok_or("it is listed, withdrawn or quarantined");
-    let source = |text: String| text.parse().map_err(|_no_id| "a source is named by its id, a UUID");
+    let source = |text: String| {
+        text.parse()
+            .map_err(|_no_id| "a source is named by its id, a UUID")
+    };
     Ok(UpdateFilter {
         package: wanted.package,
         class: parsed("classification", wanted.classification, class)?,

@@ -1,9 +1,9 @@
 //! The sync reconciler: due sources fetched, snapshots brought into force, updates and listings derived.
 
+use super::access::{self, OpenError};
 use super::fetching::{FetchFailure, Fetched, News, Place, Wanted, fetch};
 use super::row::{self, AddressesJson, BadRow, IdentityJson, ScheduleJson};
 use super::space::{DiskOf, Space};
-use super::access::{self, OpenError};
 use super::{carry, derive};
 use crate::clock::{draw, draw_below};
 use crate::context::{Context, Work};

@@ -48,7 +48,11 @@ async fn administrators_token(context: &Context, data: &Path) -> String {
             .header("content-type", "application/json")
             .body(Body::from(body.to_string()))
             .expect("a request");
-        let answer = router.clone().oneshot(request).await.expect("the router never fails");
+        let answer = router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("the router never fails");
         let bytes = answer.into_body().collect().await.expect("a body").to_bytes();
         serde_json::from_slice(&bytes).expect("JSON")
     };
@@ -61,7 +65,10 @@ async fn administrators_token(context: &Context, data: &Path) -> String {
         .collect();
     let body = json!({ "name": "administrator", "permissions": all });
     let made = ask(Method::POST, "/api/v1/tokens", body).await;
-    made["secret"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
+    made["secret"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{made}"))
+        .to_owned()
 }
 
 async fn add_host(context: &Context) {
@@ -125,13 +132,24 @@ async fn schemathesis_finds_no_answer_that_the_document_does_not_promise() {
         .arg(config)
         .arg("run")
         .arg(crate_folder.join("../../docs/openapi.json"))
-        .args(["--url", &format!("https://localhost:{}", running.address().port())])
+        .args([
+            "--url",
+            &format!("https://localhost:{}", running.address().port()),
+        ])
         .arg("--tls-verify")
         .arg(root)
         .args(["-H", &format!("Authorization: Bearer {token}")])
         .args(["--checks", "all", "--phases", "examples,coverage,fuzzing"])
         // Within the share of one caller: what is above it is answered with 429, which is looked at elsewhere.
-        .args(["--rate-limit", "48/s", "--max-examples", "20", "--no-shrink", "--seed", "1"])
+        .args([
+            "--rate-limit",
+            "48/s",
+            "--max-examples",
+            "20",
+            "--no-shrink",
+            "--seed",
+            "1",
+        ])
         .args(["--max-time", &seconds.to_string()]);
     let running_it = tokio::task::spawn_blocking(move || command.output());
     let output = running_it.await.expect("it ends").expect("it starts");

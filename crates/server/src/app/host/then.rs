@@ -24,7 +24,12 @@ pub(super) fn show(
     let mut shown = super::show(view, scope, hosts)?;
     let generation = finding::generation(view, scope, Some(at))?.map(|generation| generation.number);
     let missing = match generation {
-        Some(generation) => missing(view, scope, known.iter().map(|(_, number, _)| *number), generation)?,
+        Some(generation) => missing(
+            view,
+            scope,
+            known.iter().map(|(_, number, _)| *number),
+            generation,
+        )?,
         None => HashMap::new(),
     };
     for (host, (id, number, state)) in shown.iter_mut().zip(known) {

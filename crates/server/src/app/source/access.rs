@@ -71,7 +71,12 @@ impl AccessRequest {
                 username: username.clone(),
                 password: password.clone(),
             }),
-            _ => return Err(Refusal::invalid("/password", "user name and password come together")),
+            _ => {
+                return Err(Refusal::invalid(
+                    "/password",
+                    "user name and password come together",
+                ));
+            }
         };
         let certificate = match (&self.client_certificate, &self.client_key) {
             (None, None) => None,

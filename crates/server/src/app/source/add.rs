@@ -125,7 +125,8 @@ fn check(wanted: &SourceRequest) -> Result<ByHand, Refusal> {
     };
     let is_flat = place.suite.ends_with('/');
     if is_flat != wanted.components.is_empty() {
-        let detail = "a suite has at least one component, and a flat repository (its suite ends with a slash) none";
+        let detail =
+            "a suite has at least one component, and a flat repository (its suite ends with a slash) none";
         return Err(Refusal::invalid("/components", detail));
     }
     let key_file = key_file(&wanted.key)?;

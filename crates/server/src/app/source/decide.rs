@@ -7,6 +7,7 @@ use crate::app::caller::Caller;
 use crate::app::change::{self, Done, Keep, Made, Once, Record};
 use crate::app::permission::{Noun, Verb};
 use crate::app::refusal::{Refusal, changed};
+use crate::app::shape::maybe_whole;
 use crate::catalog::propose::edit_of;
 use crate::catalog::row::{self, ScheduleJson};
 use crate::context::Work;
@@ -28,7 +29,7 @@ pub struct SourceChange {
     #[serde(default)]
     pub fetched_by: Option<FetchedBy>,
     /// Seconds from one sync to the next: from five minutes to seven days.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "maybe_whole")]
     #[schema(minimum = 300, maximum = 604_800)]
     pub every_seconds: Option<u32>,
 }
@@ -78,7 +79,10 @@ pub async fn edit(
     version: i64,
     wanted: SourceChange,
 ) -> Result<SourceView, Refusal> {
-    if wanted.every_seconds.is_some_and(|every| !(300..=604_800).contains(&every)) {
+    if wanted
+        .every_seconds
+        .is_some_and(|every| !(300..=604_800).contains(&every))
+    {
         return Err(Refusal::invalid("/every_seconds", "it is 300 to 604,800 seconds"));
     }
     let now = ctx.clock.now();

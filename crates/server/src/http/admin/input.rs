@@ -124,7 +124,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 pub struct Paging {
     /// `next` of the page before.
-    #[param(max_length = 2048)]
+    #[param(max_length = 2048, pattern = "^[A-Za-z0-9_-]+$")]
     pub cursor: Option<String>,
     /// Items of the page: 1 to 1,000, 100 unless told.
     #[param(minimum = 1, maximum = 1000)]

@@ -275,9 +275,14 @@ impl Route {
     #[must_use]
     pub fn takes<B: ToSchema>(mut self) -> Self {
         let content = ContentBuilder::new().schema(Some(self.shape::<B>())).build();
+        // A missing body stands for `{}`, where that is enough.
+        let required = match B::schema() {
+            RefOr::T(Schema::Object(object)) if object.required.is_empty() => Required::False,
+            _ => Required::True,
+        };
         let body = RequestBodyBuilder::new()
             .content("application/json", content)
-            .required(Some(Required::True));
+            .required(Some(required));
         self.operation = self.operation.request_body(Some(body.build()));
         self
     }
@@ -418,7 +423,9 @@ fn never_null(schema: RefOr<Schema>) -> RefOr<Schema> {
 }
 
 fn header(name: &str, description: &str, pattern: &str) -> Parameter {
-    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+    let text = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(pattern));
     let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)

@@ -55,7 +55,10 @@ async fn tells(front: &Front, agent: &mut Agent, bytes: Vec<u8>) {
     let name = [(DocumentKind::Facts, document.0.digest)];
     let heard = agent.checks_in(&front.world, &name).await.expect("it is heard");
     if !heard.wanted.is_empty() {
-        let taken = agent.hands_over(&front.world, &[document]).await.expect("it is taken");
+        let taken = agent
+            .hands_over(&front.world, &[document])
+            .await
+            .expect("it is taken");
         assert_eq!(taken.taken.len(), 1, "{taken:?}");
     }
 }
@@ -134,8 +137,18 @@ async fn each_change_is_told_once_with_who_made_it_however_often_the_host_repeat
         [
             row("cruft", "removed", "unknown", "dpkg, which records nobody"),
             row("bash", "upgraded", "patchyard", "order 42"),
-            row("zlib1g", "downgraded", "person", "ada, with apt-get: apt-get install nginx"),
-            row("nginx", "installed", "person", "ada, with apt-get: apt-get install nginx"),
+            row(
+                "zlib1g",
+                "downgraded",
+                "person",
+                "ada, with apt-get: apt-get install nginx"
+            ),
+            row(
+                "nginx",
+                "installed",
+                "person",
+                "ada, with apt-get: apt-get install nginx"
+            ),
             row(
                 "openssl",
                 "upgraded",
@@ -191,5 +204,4 @@ async fn the_past_of_another_tenants_host_and_what_was_forgotten_are_not_told() 
         .header("accept", "text/csv");
     let csv = csv.send().await.text;
     assert_eq!(csv.lines().count(), 2, "{csv}");
-
 }

@@ -264,7 +264,11 @@ fn every_list_is_a_page_of_its_own_items() {
         if id.starts_with("list-") {
             let item = &schemas[name]["properties"]["items"]["items"];
             let item = item["$ref"].as_str().unwrap_or_else(|| panic!("{id} is no page"));
-            assert_eq!(items.entry(name.to_owned()).or_insert(item.to_owned()), item, "{id}");
+            assert_eq!(
+                items.entry(name.to_owned()).or_insert(item.to_owned()),
+                item,
+                "{id}"
+            );
             assert!(answer["text/csv"].is_object(), "{id} gives no table");
         }
     }

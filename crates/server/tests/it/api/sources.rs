@@ -103,11 +103,20 @@ async fn a_source_is_added_by_hand_once_its_release_file_is_verified_and_only_th
         (with("components", json!([])), "/components"),
         (with("components", json!(["main", "a b"])), "/components"),
     ] {
-        assert_eq!(field_of(&front.post(&sources, body.clone()).await), field, "{body}");
+        assert_eq!(
+            field_of(&front.post(&sources, body.clone()).await),
+            field,
+            "{body}"
+        );
     }
     assert!(front.get(&sources).await.json()["items"] == json!([]));
 
-    let ask = || front.ask(Method::POST, &sources, &front.local).key("one").json(&good);
+    let ask = || {
+        front
+            .ask(Method::POST, &sources, &front.local)
+            .key("one")
+            .json(&good)
+    };
     let made = ask().send().await;
     assert_eq!(made.status, 201, "{}", made.text);
     let source = made.json();
@@ -121,8 +130,15 @@ async fn a_source_is_added_by_hand_once_its_release_file_is_verified_and_only_th
 
     assert_eq!(synced(&front).await.0, "adopted");
     let id = source["id"].as_str().expect("an id");
-    let snapshots = front.get(front.in_tenant(&format!("sources/{id}/snapshots"))).await;
-    assert_eq!(snapshots.json()["items"][0]["release"]["suite"], "stable", "{}", snapshots.text);
+    let snapshots = front
+        .get(front.in_tenant(&format!("sources/{id}/snapshots")))
+        .await;
+    assert_eq!(
+        snapshots.json()["items"][0]["release"]["suite"],
+        "stable",
+        "{}",
+        snapshots.text
+    );
     let updates = front.get(front.in_tenant("updates")).await;
     assert_eq!(updates.json()["items"][0]["source"], "hello", "{}", updates.text);
 }
@@ -137,7 +153,11 @@ async fn a_private_source_is_opened_closed_and_opened_anew() {
     let server = Server::start_private(&published.folder, &private).expect("a server");
     let sources = front.in_tenant("sources");
     let mut body = published.request(&server);
-    assert_eq!(field_of(&front.post(&sources, body.clone()).await), "/uri", "closed");
+    assert_eq!(
+        field_of(&front.post(&sources, body.clone()).await),
+        "/uri",
+        "closed"
+    );
     body["access"] = opening(&private);
     let made = front.post(&sources, body).await;
     assert_eq!(made.status, 201, "{}", made.text);
@@ -160,7 +180,10 @@ async fn a_private_source_is_opened_closed_and_opened_anew() {
     for (body, field) in [
         (json!({}), "/username"),
         (json!({ "username": "ada" }), "/password"),
-        (json!({ "client_certificate": private.certificate_pem }), "/client_key"),
+        (
+            json!({ "client_certificate": private.certificate_pem }),
+            "/client_key",
+        ),
         (json!({ "authorities": "none" }), "/access"),
         (
             json!({ "uri": "https://evil.example/", "username": "ada", "password": "x" }),
@@ -218,12 +241,20 @@ async fn what_opens_a_source_is_in_no_answer_and_in_no_file_of_the_server() {
         "/metrics".to_owned(),
     ] {
         for accept in ["application/json", "text/csv"] {
-            let ask = front.ask(Method::GET, &path, &front.local).header("accept", accept);
+            let ask = front
+                .ask(Method::GET, &path, &front.local)
+                .header("accept", accept);
             let answer = ask.send().await;
-            assert!(!secrets.iter().any(|secret| answer.text.contains(secret)), "{path}");
+            assert!(
+                !secrets.iter().any(|secret| answer.text.contains(secret)),
+                "{path}"
+            );
         }
     }
-    let records = front.get(front.in_tenant("audit-records?noun=source")).await.json();
+    let records = front
+        .get(front.in_tenant("audit-records?noun=source"))
+        .await
+        .json();
     let facts = records["items"][0].to_string();
     assert!(facts.contains("\"login\":true"), "{facts}");
 
@@ -233,7 +264,9 @@ async fn what_opens_a_source_is_in_no_answer_and_in_no_file_of_the_server() {
     for file in all {
         let bytes = std::fs::read(&file).expect("a file");
         for secret in secrets {
-            let is_in = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            let is_in = bytes
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes());
             assert!(!is_in, "{} holds a secret", file.display());
         }
     }
@@ -244,12 +277,17 @@ async fn a_source_that_only_hosts_reach_is_carried_by_their_agents_once_a_person
     let front = Front::new().await;
     let published = Published::new(&front);
     let server = Server::start(&published.folder).expect("a server");
-    let made = front.post(front.in_tenant("sources"), published.request(&server)).await;
+    let made = front
+        .post(front.in_tenant("sources"), published.request(&server))
+        .await;
     let path = front.in_tenant(&format!("sources/{}", made.json()["id"].as_str().expect("an id")));
     let edit = async |body: Value| {
         let now = only(&front).await;
         let ask = front.ask(Method::PATCH, &path, &front.local);
-        ask.version(&format!("\"v{}\"", now["version"])).json(&body).send().await
+        ask.version(&format!("\"v{}\"", now["version"]))
+            .json(&body)
+            .send()
+            .await
     };
     let carried = edit(json!({ "fetched_by": "agents", "every_seconds": 600 })).await;
     assert_eq!(carried.status, 200, "{}", carried.text);
@@ -257,11 +295,18 @@ async fn a_source_that_only_hosts_reach_is_carried_by_their_agents_once_a_person
     assert_eq!(carried.json()["every_seconds"], 600);
     let asked = server::catalog::carry::to_carry(&front.world.context, front.world.scope()).await;
     assert_eq!(asked.expect("an answer").len(), 1);
-    assert_eq!(synced(&front).await.0, "failed", "nobody has carried anything yet");
+    assert_eq!(
+        synced(&front).await.0,
+        "failed",
+        "nobody has carried anything yet"
+    );
     let back = edit(json!({ "fetched_by": "server" })).await;
     assert_eq!(back.json()["fetched_by"], "server");
     assert_eq!(synced(&front).await.0, "adopted");
-    for wrong in [json!({ "every_seconds": 299 }), json!({ "every_seconds": 604_801 })] {
+    for wrong in [
+        json!({ "every_seconds": 299 }),
+        json!({ "every_seconds": 604_801 }),
+    ] {
         assert_eq!(field_of(&edit(wrong).await), "/every_seconds");
     }
 }

@@ -112,8 +112,7 @@ impl fmt::Debug for Access {
 
 fn login((user, password): (&str, &str)) -> Result<(String, String), AccessError> {
     let is_plain = |text: &str, most: usize| text.len() <= most && !text.chars().any(char::is_control);
-    let is_good =
-        !user.is_empty() && !user.contains(':') && is_plain(user, 256) && is_plain(password, 1024);
+    let is_good = !user.is_empty() && !user.contains(':') && is_plain(user, 256) && is_plain(password, 1024);
     match is_good {
         true => Ok((user.to_owned(), password.to_owned())),
         false => Err(AccessError::Login),

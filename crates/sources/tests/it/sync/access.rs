@@ -108,9 +108,16 @@ fn a_private_archive_opens_to_all_that_it_asks_for_together_and_to_nothing_less(
         ),
     ] {
         let refused = failure(closed.sync(closed.access(less)));
-        assert!(!refused.contains(PASSWORD) && !refused.contains("wrong"), "{refused}");
         assert!(
-            closed.server.requests().iter().all(|request| request.status != 200),
+            !refused.contains(PASSWORD) && !refused.contains("wrong"),
+            "{refused}"
+        );
+        assert!(
+            closed
+                .server
+                .requests()
+                .iter()
+                .all(|request| request.status != 200),
             "opened without {what}"
         );
     }
@@ -123,9 +130,10 @@ fn a_private_archive_opens_to_all_that_it_asks_for_together_and_to_nothing_less(
 fn nothing_that_opens_an_archive_is_shown_to_whom_it_redirects_to() {
     let closed = Closed::new(Certificates::NotAsked);
     let other = Closed::new(Certificates::NotAsked);
-    closed
-        .server
-        .lie(INRELEASE, Lie::Redirect(format!("{}{INRELEASE}", other.server.uri())));
+    closed.server.lie(
+        INRELEASE,
+        Lie::Redirect(format!("{}{INRELEASE}", other.server.uri())),
+    );
     // The other one is believed by the computer's own authorities, so that it is really asked.
     let bundle = other.world.tree.path().join("bundle.pem");
     std::fs::write(&bundle, &other.private.authority_pem).expect("a file");
@@ -138,7 +146,10 @@ fn nothing_that_opens_an_archive_is_shown_to_whom_it_redirects_to() {
     let refused = failure(closed.sync_with(config));
     assert!(refused.contains("401"), "{refused}");
     let own = closed.server.requests();
-    assert!(own.iter().all(|request| request.authorization.is_some()), "{own:?}");
+    assert!(
+        own.iter().all(|request| request.authorization.is_some()),
+        "{own:?}"
+    );
     let asked = other.server.requests();
     assert!(!asked.is_empty(), "nobody was redirected");
     assert!(
