@@ -76,13 +76,14 @@ impl Attacked {
     async fn examined(&self, known: &[Head]) -> Result<Examined, Fault> {
         let mut known = known.to_vec();
         known.extend(self.heads().await);
+        let mut owners: Vec<Owner> = known.iter().map(|head| head.owner).collect();
+        owners.push(Owner::Shared);
+        owners.sort_unstable();
+        owners.dedup();
         let mut chains: HashMap<Owner, Option<Vec<ChainedView>>> = HashMap::new();
-        for head in &known {
-            if !chains.contains_key(&head.owner) {
-                chains.insert(head.owner, self.chain(head.owner).await);
-            }
+        for owner in owners {
+            chains.insert(owner, self.chain(owner).await);
         }
-        chains.insert(Owner::Shared, self.chain(Owner::Shared).await);
         examine::all(&known, |owner, step| match &chains[&owner] {
             None => Ok(Walked::NoSuchChain),
             Some(records) => {
