@@ -83,7 +83,7 @@ impl<'a> Reading<'a> {
     }
 
     /// How many bytes were taken.
-    pub fn len(&self) -> usize {
+    pub fn bytes_taken(&self) -> usize {
         self.bytes.len()
     }
 

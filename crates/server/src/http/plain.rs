@@ -244,13 +244,13 @@ where
         return Err(Refusal::TooLarge);
     }
     let mut reading = Reading::of(begun, door.gate())?;
-    while reading.len() < length {
+    while reading.bytes_taken() < length {
         let deadline = reading.deadline();
         let Ok(filled) = timeout_at(deadline, stream.fill_buf()).await else {
             return Err(Refusal::TooSlow);
         };
         let piece = filled.map_err(|_broken| Refusal::Broken)?;
-        let taken = piece.len().min(length - reading.len());
+        let taken = piece.len().min(length - reading.bytes_taken());
         if taken == 0 {
             return Err(Refusal::Broken);
         }

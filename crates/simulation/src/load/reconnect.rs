@@ -89,6 +89,6 @@ async fn connect(
 fn open_files() -> Result<usize> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit.clone()).context("raise the number of open files")?;
+    setrlimit(Resource::Nofile, limit).context("raise the number of open files")?;
     Ok(limit.current.map_or(usize::MAX, |files| files as usize))
 }

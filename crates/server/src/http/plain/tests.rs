@@ -294,8 +294,8 @@ async fn by_hyper(bytes: &[u8]) -> Option<(String, String, Vec<u8>)> {
         .half_close(true)
         .serve_connection(TokioIo::new(near), service);
     let _ended = connection.await;
-    let seen = seen.lock().expect("not poisoned").take();
-    seen
+    let mut seen = seen.lock().expect("not poisoned");
+    seen.take()
 }
 
 /// Heads of fields good and bad.
