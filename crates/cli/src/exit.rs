@@ -13,7 +13,7 @@ Exit codes:
   0  done
   1  it failed; the message says why and what to do
   2  the command line was wrong
-  3  found: updates that scan --fail-on watches for are missing; doctor sees what will become a fault
+  3  found: what scan --fail-on watches for is missing; doctor sees what will become a fault
   4  not well: scan --fail-on could not assess everything; doctor sees what does not work";
 
 /// Those of a scan.

@@ -40,7 +40,10 @@ const REFUSES: &[&str] = &["audit checkpoint", "audit verify"];
 
 /// What some commands need besides what they require.
 const ALSO: &[(&str, &[&str])] = &[
-    ("enrol", &["--address", "192.0.2.1:8443", "--no-wait"]),
+    (
+        "enrol",
+        &["--site", NAME, "--address", "192.0.2.1:8443", "--no-wait"],
+    ),
     ("source sync", &["--no-wait"]),
     ("source access", &["--remove"]),
     ("support-bundle", &["--preview"]),

@@ -19,8 +19,17 @@ fn patchyard(home: &Path) -> Command {
     command
 }
 
+/// Commands that take no data folder, or name one of their own.
+const WITHOUT_DATA: [&str; 5] = ["restore", "db", "login", "completion", "--help"];
+
+/// Runs it on the data folder below this home, and no other: root's own folder is that of the machine.
 fn ran(home: &Path, words: &[&str]) -> Output {
-    patchyard(home).args(words).stdin(Stdio::null()).output().unwrap()
+    let mut command = patchyard(home);
+    command.args(words);
+    if !WITHOUT_DATA.contains(&words[0]) {
+        command.arg("--data").arg(home.join("data"));
+    }
+    command.stdin(Stdio::null()).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
