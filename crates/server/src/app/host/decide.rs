@@ -305,7 +305,7 @@ pub async fn move_to(
             .only_done())
     });
     let made = made.await?;
-    agents::refresh(ctx, place.scope.tenant(), id).await?;
+    // Only where it is now: what stayed behind is retired, and a check-in that is held must not be told so.
     agents::refresh(ctx, tenant, id).await?;
     Ok(made)
 }
