@@ -139,7 +139,11 @@ mod tests {
     fn a_file_is_printable_ascii_that_reads_back_as_the_same_json() {
         let value = json!({ "name": "<b>Zürich</b> \u{1f600}\u{202e}\u{7f}\u{1b}[2J" });
         let file = json_file("a.json", &value);
-        assert!(file.text.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)));
+        assert!(
+            file.text
+                .bytes()
+                .all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte))
+        );
         assert!(!file.text.contains('<'));
         assert_eq!(serde_json::from_str::<Value>(&file.text).expect("JSON"), value);
     }

@@ -106,7 +106,10 @@ fn is_usable(context: &Context<'_>, request: &SourceRequest<'_>, prior: &SourceS
         && prior.indexes.iter().all(|index| {
             store.claim_derived(COMPILED, &index.digest).unwrap_or(false)
                 && ReadableIndex::open(store, index.digest).is_ok_and(|readable| readable.is_some())
-                && index.published.as_ref().is_none_or(|published| is_here(&published.digest))
+                && index
+                    .published
+                    .as_ref()
+                    .is_none_or(|published| is_here(&published.digest))
         })
 }
 
