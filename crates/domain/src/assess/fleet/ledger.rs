@@ -412,7 +412,7 @@ impl Ledger {
             }
             now.hosts |= hosts;
         }
-        let old = std::mem::replace(self.missed(update), Missed::default());
+        let old = std::mem::take(self.missed(update));
         for host in &now.hosts - &old.hosts {
             self.counts_mut(host).missing += 1;
         }
