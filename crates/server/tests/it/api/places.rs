@@ -1,11 +1,14 @@
 //! Tenants, sites, hosts and enrolment tokens through the API.
 
 use super::Front;
-use crate::world::Agent;
+use crate::world::{Agent, peer};
 use axum::http::Method;
+use protocol::message::check_in::CheckedIn;
 use protocol::message::enrol::Credential;
+use protocol::message::{Kind, Message};
 use protocol::token::EnrolmentToken;
 use serde_json::{Value, json};
+use server::agents::{self, Begun};
 
 fn ids(page: &Value) -> Vec<String> {
     page["items"]
@@ -238,9 +241,19 @@ async fn a_moved_host_leaves_its_history_behind_and_checks_in_as_before() {
         .as_str()
         .expect("an id")
         .to_owned();
+    // Its check-in is held meanwhile: it must not hear of the entry that stays behind, which is retired.
+    let mut message = agent.check_in(&front.world, &[]);
+    message.hold_seconds = 55;
+    let request = agent.seal(&front.world, Kind::CHECK_IN, &message.to_body());
+    let Begun::Held(held) = agents::begin(&front.world.context, &request, peer()).await else {
+        panic!("there is nothing new");
+    };
     let path = front.in_tenant(&format!("hosts/{}/move", agent.host));
     let moved = front.post(&path, json!({ "tenant": other, "site": site })).await;
     assert_eq!(moved.status, 200, "{}", moved.text);
+    let answer = held.finish(&front.world.context).await;
+    let answer: CheckedIn = agent.read(&front.world, &request, &answer).expect("it is served");
+    agent.link = answer.link;
     assert_eq!(moved.json()["was_moved"], true);
     let here = front.get(front.in_tenant(&format!("hosts/{}", agent.host))).await;
     assert_eq!(here.json()["state"], "retired");
