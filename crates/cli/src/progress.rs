@@ -129,7 +129,9 @@ fn clear(state: &mut State) {
 
 fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(io::stderr());
-    size.map_or(80, |size| usize::from(size.ws_col.max(20)))
+    // A terminal that does not know its width says 0.
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    if columns == 0 { 80 } else { columns.max(20) }
 }
 
 /// The line, one column short of the terminal's width so that it never wraps; nothing for work that has just begun.

@@ -257,6 +257,7 @@ fn a_line_on_the_terminal_tells_of_waiting_and_nothing_does_where_there_is_none(
         let count = out.read(&mut part).unwrap();
         assert!(count > 0, "it ended without a line: {}", text(&shown));
         shown.extend_from_slice(&part[..count]);
+        assert!(shown.len() < 4000, "no line in: {}", text(&shown));
     }
     terminal.kill().unwrap();
     terminal.wait().unwrap();
