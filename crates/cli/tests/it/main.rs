@@ -7,6 +7,7 @@
 
 mod attacks;
 mod chance;
+mod commands;
 mod generated;
 mod holes;
 mod inventories;
