@@ -491,6 +491,47 @@ async fn what_agents_decide_leaves_a_record_of_the_agent_and_a_check_in_leaves_n
 }
 
 #[tokio::test]
+async fn a_hosts_new_key_and_the_end_of_its_older_ones_are_recorded() {
+    use crate::world::Agent;
+    use protocol::key::SigningKey;
+    use protocol::message::renew::{NextKey, Renew, Renewed};
+    use protocol::message::{Kind, Message};
+    let front = Front::new().await;
+    let world = &front.world;
+    let mut agent = world.agent(1).await;
+    world.pass(SignedDuration::from_secs(1));
+    let next = SigningKey::from_seed(&[77; 32]);
+    let named = next.verifying().id().to_string();
+    let message = Renew {
+        host: agent.host,
+        link: agent.link,
+        agent_version: agent.version.clone(),
+        next_key: Some(NextKey::new(agent.host, &next)),
+    };
+    let request = agent.seal(world, Kind::RENEW, &message.to_body());
+    let answer = world.exchange(&request).await;
+    let _renewed: Renewed = agent.read(world, &request, &answer).expect("it is certified");
+    let newest = async || {
+        let list = front.get(front.in_tenant("audit-records")).await.json();
+        (
+            list["items"].as_array().map(Vec::len),
+            list["items"][0]["facts"].clone(),
+        )
+    };
+    assert_eq!(newest().await, (Some(2), json!({ "new_key": named })));
+    world.pass(SignedDuration::from_secs(1));
+    let mut with_next = Agent {
+        key: next,
+        ..agent.cloned(1)
+    };
+    with_next.bearer = agent.bearer;
+    with_next.checks_in(world, &[]).await.expect("the new key");
+    with_next.checks_in(world, &[]).await.expect("and again");
+    let facts = json!({ "key": named, "older_keys_stopped": 1 });
+    assert_eq!(newest().await, (Some(3), facts), "once, with its first check-in");
+}
+
+#[tokio::test]
 async fn an_enrolment_whose_record_cannot_be_written_lets_nobody_in_and_spends_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let world = World::in_folder(folder.path()).await;
