@@ -1,6 +1,7 @@
 //! How fast the store is at what a fleet asks of it, beside what a program does that commits row by row: full inventories
 //! acknowledged after they are durable, signs of life in batches, every filter of the host list at 100,000 hosts.
-//! `cargo bench -p store` measures SQLite; with `-- postgres` a PostgreSQL server of its own.
+//! `cargo bench -p store` measures SQLite; with `-- postgres` a PostgreSQL server of its own. One JSON object a line: what,
+//! figure, unit.
 
 use domain::digest::Sha256Digest;
 use domain::id::{HostId, SiteId, TenantId};
@@ -28,8 +29,15 @@ fn clock() -> std::time::Instant {
 }
 
 #[expect(clippy::print_stdout, reason = "a bench speaks to the person who runs it")]
-fn say(line: &str) {
-    println!("{line}");
+fn say(name: &str, value: f64, unit: &str) {
+    println!(
+        "{}",
+        serde_json::json!({ "name": name, "value": value, "unit": unit })
+    );
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -284,17 +292,27 @@ fn main() {
         None => Url::from(folder.path().join(name).as_path()),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let engine = if wants_postgres { "PostgreSQL" } else { "SQLite" };
     runtime.block_on(async {
         let db = Db::open(&url("small.db"), at(0)).await.expect("open");
         fill(&db, 20_000).await;
         let (rate, p99) = inventories(&db, 0, 6_000, 64, 20_000).await;
-        say(&format!(
-            "inventories, 64 connections, acknowledged after the commit: {rate:.0} per s, p99 {p99:.1?}"
-        ));
-        let took = signs(&db, 20_000, 20_000).await;
-        say(&format!("signs of life of 20,000 agents, one batch: {took:.1?}"));
-        let took = signs(&db, 20_000, 20_000).await;
-        say(&format!("the same again: {took:.1?}"));
+        say(
+            &format!("inventories, {engine}, 64 at a time, acknowledged after the commit"),
+            rate,
+            "per s",
+        );
+        say(&format!("inventories, {engine}, p99"), ms(p99), "ms");
+        for what in [
+            "signs of life of 20,000 agents, one batch",
+            "the same signs again",
+        ] {
+            say(
+                &format!("{what}, {engine}"),
+                ms(signs(&db, 20_000, 20_000).await),
+                "ms",
+            );
+        }
         db.close().await;
 
         let alone = Tuning {
@@ -304,11 +322,12 @@ fn main() {
         let db = Db::open_tuned(&url("peer.db"), alone, at(0)).await.expect("open");
         fill(&db, 1_000).await;
         let (rate, p99) = inventories(&db, 0, 1_000, 64, 1_000).await;
-        say(&format!("peer, one commit each: {rate:.0} per s, p99 {p99:.1?}"));
-        let took = signs(&db, 1_000, 1).await;
-        say(&format!(
-            "peer, signs of life of 1,000 agents, one commit each: {took:.1?}"
-        ));
+        say(&format!("inventories, {engine}, one commit each"), rate, "per s");
+        say(
+            &format!("inventories, {engine}, one commit each, p99"),
+            ms(p99),
+            "ms",
+        );
         db.close().await;
 
         let db = Db::open(&url("large.db"), at(0)).await.expect("open");
@@ -320,10 +339,16 @@ fn main() {
                 .read(move |view| host::count(view, &scope(), &filter))
                 .await
                 .expect("a count");
-            let counted = counting.elapsed();
-            say(&format!(
-                "hosts by {name}: p95 {p95:.1?} ({rows} rows of {count}, counted in {counted:.1?})"
-            ));
+            say(
+                &format!("hosts by {name}, {engine}, p95 ({rows} rows of {count})"),
+                ms(p95),
+                "ms",
+            );
+            say(
+                &format!("counting hosts by {name}, {engine}"),
+                ms(counting.elapsed()),
+                "ms",
+            );
         }
         db.close().await;
     });

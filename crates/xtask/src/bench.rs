@@ -1,13 +1,17 @@
 //! `cargo xtask bench`: what the project promises about speed and memory, measured against the tools that people use today, in
 //! one run on one machine, interleaved, as medians. The table goes to the terminal and to docs/bench.md; the README quotes it.
 
+mod agent;
+mod assess;
 mod fleet;
 mod index;
 mod load;
 mod measure;
+mod promise;
 mod report;
 mod rounds;
 mod scan;
+mod store;
 mod sync;
 mod versions;
 
@@ -47,13 +51,16 @@ pub struct Bench<'a> {
 /// One row or several, under the name that `--only` selects by.
 type Measurement = (&'static str, fn(&Bench<'_>) -> Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 6] = [
+const MEASUREMENTS: [Measurement; 9] = [
     ("scan", scan::rows),
     ("index", index::rows),
     ("fleet", fleet::rows),
     ("sync", sync::rows),
     ("versions", versions::rows),
     ("load", load::rows),
+    ("assess", assess::rows),
+    ("store", store::rows),
+    ("agent", agent::rows),
 ];
 
 /// Measures, prints the table, and writes it to docs/bench.md unless only some rows were asked for. A reach that was missed

@@ -2,7 +2,7 @@
 //! hold, half-installed and foreign, with preferences of every form, against generated archives. apt is asked once for
 //! every host. What the archives are is in [`world`].
 
-mod world;
+pub mod world;
 
 use crate::chance::Chance;
 use crate::product::{assert_same, explanation, scan, text};

@@ -205,10 +205,11 @@ impl Known {
             ("missed", texts(&["true"])),
             ("package", texts(&["source-00003", "package-00003"])),
             ("as_of", vec![jiff::Timestamp::now().to_string()]),
+            ("noun", texts(&["host", "source"])),
+            ("noun_id", vec![host.clone()]),
+            ("actor", vec![host.clone()]),
             ("limit", texts(&["1000"])),
             ("about", texts(&["facts", "packages", "channels"])),
-            ("since", vec!["2026-01-01T00:00:00Z".to_owned()]),
-            ("until", vec![jiff::Timestamp::now().to_string()]),
         ];
         Ok(Self(known.into_iter().collect()))
     }

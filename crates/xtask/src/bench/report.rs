@@ -39,6 +39,8 @@ pub enum Reach {
     CpuRatio(f64),
     /// Wall time in seconds.
     Wall(f64),
+    /// CPU time in seconds.
+    Cpu(f64),
     /// How many in a second, at least, where the wall time is that of one.
     PerSecond(f64),
     /// Peak memory in MiB.
@@ -54,15 +56,18 @@ impl Reach {
             Self::WallRatio(_) => peer.map(|peer| ours.wall / peer.wall),
             Self::CpuRatio(_) => Some(ours.cpu? / peer?.cpu?),
             Self::Wall(_) | Self::PerSecond(_) => Some(ours.wall),
+            Self::Cpu(_) => ours.cpu,
             Self::PeakMib(_) => ours.peak_mib,
         }
     }
 
     fn limit(self) -> f64 {
         match self {
-            Self::WallRatio(limit) | Self::CpuRatio(limit) | Self::Wall(limit) | Self::PeakMib(limit) => {
-                limit
-            }
+            Self::WallRatio(limit)
+            | Self::CpuRatio(limit)
+            | Self::Wall(limit)
+            | Self::Cpu(limit)
+            | Self::PeakMib(limit) => limit,
             Self::PerSecond(least) => 1.0 / least,
         }
     }
@@ -79,6 +84,7 @@ impl fmt::Display for Reach {
             Self::WallRatio(limit) => write!(f, "≤ {limit} × wall"),
             Self::CpuRatio(limit) => write!(f, "≤ {limit} × CPU"),
             Self::Wall(limit) => write!(f, "≤ {limit} s"),
+            Self::Cpu(limit) => write!(f, "≤ {limit} s CPU"),
             Self::PerSecond(least) => write!(f, "≥ {least} per s"),
             Self::PeakMib(limit) => write!(f, "≤ {limit} MiB"),
         }
@@ -101,11 +107,12 @@ impl fmt::Display for Seconds {
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Figures { wall, cpu, peak_mib } = self.figures;
-        write!(f, "{}", Seconds(wall))?;
-        if let Some(cpu) = cpu {
-            write!(f, ", CPU {}", Seconds(cpu))?;
-        }
-        peak_mib.map_or(Ok(()), |peak| write!(f, ", {peak:.0} MiB"))
+        // Some rows are of a size or of processor time alone.
+        let wall = (wall > 0.0 || cpu.or(peak_mib).is_none()).then(|| Seconds(wall).to_string());
+        let cpu = cpu.map(|cpu| format!("CPU {}", Seconds(cpu)));
+        let peak = peak_mib.map(|peak| format!("{peak:.0} MiB"));
+        let figures: Vec<String> = [wall, cpu, peak].into_iter().flatten().collect();
+        f.write_str(&figures.join(", "))
     }
 }
 

@@ -33,6 +33,8 @@ pub struct World {
     packages: Vec<Package>,
     /// A tree whose lists apt fetched; hosts get links to them.
     fetched: tempfile::TempDir,
+    /// Serves the archives as long as the world is there.
+    _served: (Server, tempfile::TempDir),
 }
 
 impl World {
@@ -62,6 +64,7 @@ impl World {
             sources,
             packages,
             fetched,
+            _served: (server, served),
         };
         world
             .tree()
