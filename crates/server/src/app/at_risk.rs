@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use protocol::document::Document as _;
 use protocol::document::facts::FactsDocument;
 use roaring::RoaringBitmap;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use store::document::DocumentKind;
 use store::{Scope, View, host_document, inventory_package};
@@ -103,12 +104,15 @@ fn codenames(
         if !asked.contains(&host) {
             continue;
         }
-        if !by_facts.contains_key(&facts) {
-            let bytes = load::bytes_of(view, scope, facts)?;
-            let document = bytes.and_then(|bytes| FactsDocument::parse_kept(&bytes).ok());
-            by_facts.insert(facts, document.and_then(|facts| facts.system.os_codename));
-        }
-        if let Some(codename) = &by_facts[&facts] {
+        let codename = match by_facts.entry(facts) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let bytes = load::bytes_of(view, scope, facts)?;
+                let document = bytes.and_then(|bytes| FactsDocument::parse_kept(&bytes).ok());
+                new.insert(document.and_then(|facts| facts.system.os_codename))
+            }
+        };
+        if let Some(codename) = codename {
             found.insert(host, codename.clone());
         }
     }
