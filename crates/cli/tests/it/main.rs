@@ -8,6 +8,7 @@
 mod attacks;
 mod chance;
 mod commands;
+mod fleet;
 mod generated;
 mod holes;
 mod inventories;
