@@ -5,17 +5,17 @@ use crate::api::Front;
 use crate::api::people::{first_administrator, session};
 use crate::faults::story::Upstream;
 use crate::world::World;
-use domain::id::HostId;
+use domain::id::{BackupId, HostId};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use jiff::SignedDuration;
 use serde_json::json;
-use server::operations::backup::{self, Choice, ContentChoice, MasterKeyChoice};
 use std::fs::{self, Permissions};
 use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use store::backup_log::{self, BackupOutcome};
 use store::channel_match::{self, ChannelMatch};
 use store::host_change::{ChangeAction, ChangedBy, HostChange};
 use store::{Db, OpenError, Url, Whole, host_change, shape};
@@ -70,14 +70,6 @@ async fn live(folder: &Path) {
     let front = Front::of(world);
     people(&front).await;
     let front = host_of(front, host).await;
-    let place = folder.join("backup");
-    let choice = Choice {
-        content: ContentChoice::Listed,
-        master_key: MasterKeyChoice::Apart,
-    };
-    backup::make(&front.world.context, &place, "fixture", choice)
-        .await
-        .expect("a backup");
     for work in ["seal-audit", "note-storage", "assess"] {
         front.world.run(work).await;
     }
@@ -140,6 +132,9 @@ async fn host_of(front: Front, host: HostId) -> Front {
             detail: String::new(),
         };
         host_change::note(tx, &scope, host, &[change])?;
+        let (whole, backup) = (Whole::server(), BackupId([4; 16]));
+        backup_log::begin(tx, &whole, backup, "asked for", "/srv/backups/first", now)?;
+        backup_log::end(tx, &whole, backup, BackupOutcome::Complete, 1, None, now)?;
         channel_match::set(tx, &scope, config, std::slice::from_ref(&meant))?;
         store::session::make_link(
             tx,
