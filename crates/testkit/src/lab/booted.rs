@@ -19,8 +19,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use watch::{Container, NotSo, State, Watch, kill};
 
-/// How long a host may take to come up: it takes about a second, on a machine that does nothing else.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a host may take to come up: about a second on a machine that does nothing else, minutes where cloud-init works first.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Between two looks at something that tells nobody when it happens.
 const PAUSE: Duration = Duration::from_millis(50);
 
