@@ -118,18 +118,15 @@ async fn measure(hosts: u32) -> Result<()> {
         eprintln!("  {done:?}");
     }
     for round in 0..3 {
-        rows::changed(&context, &sourced, large, BATCH + round, context.clock.now()).await?;
+        rows::changed(&context, &sourced, large, (BATCH, round), context.clock.now()).await?;
         let began = Instant::now();
         let done = assess::run_tenant(&context, &fence, large.scope())
             .await
             .map_err(anyhow::Error::from_boxed)?;
-        ensure!(
-            done.hosts > 0 || round > 0,
-            "the changed hosts were not assessed: {done:?}"
-        );
+        ensure!(done.bitmaps > 0, "the changed hosts were not assessed: {done:?}");
         say(
             "one changed inventory, stored",
-            ms(began) / f64::from(BATCH + round),
+            ms(began) / f64::from(BATCH),
             "ms",
         );
         eprintln!("  {done:?}");

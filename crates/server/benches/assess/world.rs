@@ -161,6 +161,16 @@ impl Sourced {
         Ok(())
     }
 
+    /// Whether two packages are versions of one name in one distribution.
+    pub fn is_one_name(&self, one: PackageId, other: PackageId) -> bool {
+        let (Some((_, one)), Some((_, other))) =
+            (self.keys.get(one.0 as usize), self.keys.get(other.0 as usize))
+        else {
+            return false;
+        };
+        one.name == other.name
+    }
+
     /// The key that signs all of it.
     pub fn certificate(&self) -> Vec<u8> {
         self.key.certificate()
