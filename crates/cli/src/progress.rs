@@ -62,6 +62,7 @@ impl Progress {
     }
 
     /// Says what is done by now.
+    #[cfg(feature = "server")]
     pub fn note(&self, what: &str) {
         if let Some(line) = &self.0 {
             line.shared.lock().what = what.to_owned();
@@ -69,6 +70,7 @@ impl Progress {
     }
 
     /// Takes the line away while something else is printed.
+    #[cfg(feature = "server")]
     pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.0 {
             None => print(),

@@ -152,7 +152,7 @@ fn opening(access: &Access) -> anyhow::Result<Option<Value>> {
             body.insert(name.to_owned(), json!(text));
         }
     }
-    Ok((!body.is_empty()).then(|| Value::Object(body)))
+    Ok((!body.is_empty()).then_some(Value::Object(body)))
 }
 
 /// The first line of standard input.

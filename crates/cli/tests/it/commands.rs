@@ -247,6 +247,8 @@ fn a_line_on_the_terminal_tells_of_waiting_and_nothing_does_where_there_is_none(
         .env("PATH", "/usr/bin:/bin")
         .env("TERM", "xterm");
     let Ok(mut terminal) = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
+        piped.kill().unwrap();
+        piped.wait().unwrap();
         testkit::skip::skip(&"script(1) is not here");
         return;
     };
