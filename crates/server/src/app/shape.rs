@@ -62,7 +62,8 @@ impl utoipa::PartialSchema for When {
 
 impl utoipa::ToSchema for When {}
 
-/// A whole number as JSON writes it: `300`, and `300.0` too, which is the same number (JSON Schema, validation 6.1.1).
+/// A whole number as JSON writes it: `300`, and `300.0` too, which is the same number (JSON Schema, validation 6.1.1); of 63
+/// bits, as the document says of such numbers (int64).
 struct Whole(u64);
 
 impl<'de> Deserialize<'de> for Whole {
@@ -76,7 +77,10 @@ impl<'de> Deserialize<'de> for Whole {
             }
 
             fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Whole, E> {
-                Ok(Whole(number))
+                match i64::try_from(number) {
+                    Ok(_) => Ok(Whole(number)),
+                    Err(_beyond) => Err(E::custom("the number is too large")),
+                }
             }
 
             fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Whole, E> {
@@ -164,6 +168,9 @@ mod tests {
         assert_eq!(read(r#"{"one":300,"other":300.0}"#), Some((300, Some(300))));
         assert_eq!(read(r#"{"one":3e2}"#), Some((300, None)));
         assert_eq!(read(r#"{"one":4294967295,"other":null}"#), Some((u32::MAX, None)));
+        let largest = |text: &str| serde_json::from_str(text).ok().map(|Whole(number)| number);
+        assert_eq!(largest("9223372036854775807"), Some((1 << 63) - 1));
+        assert_eq!(largest("9223372036854775808"), None);
         for wrong in [
             "4294967296",
             "-1",
