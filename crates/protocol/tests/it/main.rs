@@ -4,6 +4,7 @@ mod card;
 mod documents;
 mod envelope;
 mod golden;
+mod key;
 mod messages;
 mod samples;
 mod token;
