@@ -134,6 +134,13 @@ fn by_cloud_init(fleet: &mut Fleet) -> Vec<BootedHost> {
     vec![host]
 }
 
+/// Stops the agent and gives its identity up, as soon as the last of its processes has let go of it.
+fn give_up_identity(host: &BootedHost, word: &str) {
+    host.run(&["systemctl", "stop", "patchyard-agent"]).unwrap();
+    let given_up = || host.run(&["patchyard-agent", word]).is_ok();
+    until(&format!("{word} on {}", host.name()), given_up, || host.console());
+}
+
 /// One host is the controller, with ansible-core; it plays the printed play on another one.
 fn by_ansible(fleet: &mut Fleet, ssh: &Ssh) -> Vec<BootedHost> {
     let controller = fleet.boot("controller", "bookworm", Place::Lab);
@@ -159,12 +166,7 @@ fn by_ansible(fleet: &mut Fleet, ssh: &Ssh) -> Vec<BootedHost> {
     // What is there already is left alone; what fails on the next host is said.
     let again = controller.run(&["sh", "-c", run]).unwrap();
     assert!(again.contains("changed=0"), "{again}");
-    host.run(&[
-        "sh",
-        "-c",
-        "systemctl stop patchyard-agent && patchyard-agent forget",
-    ])
-    .unwrap();
+    give_up_identity(&host, "forget");
     let spent = controller.try_run(&["sh", "-c", run]).unwrap();
     let spent = String::from_utf8_lossy(&spent.stdout).into_owned();
     assert!(spent.contains("The enrolment token was used already"), "{spent}");
@@ -179,8 +181,8 @@ fn from_a_golden_image(fleet: &mut Fleet) -> Vec<BootedHost> {
     let former = id_of(&golden);
     let refused = golden.try_run(&["patchyard-agent", "prepare-image"]).unwrap();
     assert!(!refused.status.success(), "not while the agent runs");
-    let prepare = "systemctl stop patchyard-agent && patchyard-agent prepare-image && : >/etc/machine-id";
-    golden.run(&["sh", "-c", prepare]).unwrap();
+    give_up_identity(&golden, "prepare-image");
+    fs::write(golden.root().join("etc/machine-id"), "").unwrap();
     golden.power_off().unwrap();
     let mut copies = vec![fleet.lab.copy(&golden).unwrap(), fleet.lab.copy(&golden).unwrap()];
     let command = fleet.enrolment(&["--hosts", "2"], fleet.address());
