@@ -8,5 +8,6 @@ pub mod hardware;
 pub mod inventory;
 pub mod kernel;
 pub mod measures;
+pub mod mode;
 pub mod network;
 pub mod updater;

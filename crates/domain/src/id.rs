@@ -134,6 +134,10 @@ ids! {
     SnapshotId,
     /// The row of an update; what it is says `catalog::update::UpdateId`.
     UpdateKey,
+    /// A request for change.
+    ChangeId,
+    /// One release on one host.
+    DeploymentId,
     /// An audit record.
     AuditId,
     /// A server process, as the holder of leases.

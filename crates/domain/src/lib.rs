@@ -6,10 +6,13 @@
 
 pub mod assess;
 pub mod catalog;
+pub mod change;
 pub mod deb822;
 pub mod digest;
 pub mod host;
 pub mod id;
 pub mod identity;
+pub mod order;
+pub mod rollout;
 pub mod text;
 pub mod version;

@@ -2,12 +2,13 @@
 //! the shape, nothing between them, absent where they have their default. So a digest names a content, and the server
 //! keeps the bytes that it was sent.
 
+pub(crate) mod canonical;
 pub mod channels;
 pub mod delta;
 pub mod facts;
 pub mod inventory;
 
-use crate::limits::{self, OverLimit};
+use crate::limits::OverLimit;
 use crate::{sha256, wire};
 use domain::digest::Sha256Digest;
 use serde::de::DeserializeOwned;
@@ -59,7 +60,7 @@ pub trait Document: Serialize + DeserializeOwned {
 
     /// The document as it is sent, kept and named by its digest.
     fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("documents have text as keys and no floating numbers")
+        canonical::to_bytes(self)
     }
 
     /// The digest of its bytes.
@@ -72,17 +73,9 @@ pub trait Document: Serialize + DeserializeOwned {
     /// # Errors
     /// [`DocumentError`] if it is not, cannot be read or is above a limit.
     fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
-        limits::within("bytes of a document", bytes.len(), limits::BODY_BYTES)?;
-        limits::strings_within(bytes)?;
-        let document: Self = serde_json::from_slice(bytes).map_err(DocumentError::Malformed)?;
+        let document: Self = canonical::parse(bytes)?;
         document.check()?;
-        let mut compared = Compared { rest: bytes };
-        match serde_json::to_writer(&mut compared, &document) {
-            Ok(()) if compared.rest.is_empty() => Ok(document),
-            _ => Err(DocumentError::NotCanonical(
-                "its text is not the one that it is written as",
-            )),
-        }
+        Ok(document)
     }
 
     /// Reads a document that was kept after [`Document::parse`], perhaps by a later version: unknown fields are passed over.
@@ -106,25 +99,6 @@ pub enum DocumentError {
     /// It could be written otherwise, so that its digest would not be the only one for what it says.
     #[error("the document is not in its one form: {0}")]
     NotCanonical(&'static str),
-}
-
-/// A writer that only compares what it is given with what it has.
-struct Compared<'a> {
-    rest: &'a [u8],
-}
-
-impl std::io::Write for Compared<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self.rest.strip_prefix(bytes) {
-            Some(rest) => self.rest = rest,
-            None => return Err(std::io::ErrorKind::InvalidData.into()),
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Conversions between a shape on the wire and the domain's word for the same thing.

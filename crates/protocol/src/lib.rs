@@ -10,6 +10,9 @@ pub mod key;
 pub mod limits;
 pub mod link;
 pub mod message;
+pub mod order;
+pub mod scope;
+pub mod statement;
 pub mod token;
 mod wire;
 

@@ -43,6 +43,9 @@ pub const CARD_ENTRIES: usize = 8;
 /// Bytes of an authority's certificate.
 pub const CERTIFICATE_BYTES: usize = 4 << 10;
 
+/// Bytes of a statement that a host keeps: an order, or a go.
+pub const STATEMENT_BYTES: usize = 4 << 20;
+
 /// Something is larger than it may be.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{what}: {count} are more than the {limit} that are allowed")]

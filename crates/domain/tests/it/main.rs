@@ -6,4 +6,7 @@ mod fleet;
 mod identity;
 mod ledger;
 mod oracle;
+mod order;
+mod rollout;
+mod transaction;
 mod version;

@@ -6,5 +6,6 @@ mod envelope;
 mod golden;
 mod key;
 mod messages;
+mod orders;
 mod samples;
 mod token;
