@@ -188,7 +188,7 @@ fn from_a_golden_image(fleet: &mut Fleet) -> Vec<BootedHost> {
     let command = fleet.enrolment(&["--hosts", "2"], fleet.address());
     for copy in &mut copies {
         copy.power_on().unwrap();
-        assert_eq!(status(copy)["state"], serde_json::Value::Null, "it is nobody yet");
+        assert_eq!(status(copy)["host"], serde_json::Value::Null, "it is nobody yet");
         copy.run(&["sh", "-c", &command]).unwrap();
         until_enrolled(copy);
         assert_ne!(id_of(copy), former);
