@@ -55,7 +55,7 @@ pub fn write(
             "tenant_id = $1 AND host_id = v.column1 AND until_generation = $3 AND generation < $2",
             "",
         ],
-        &values![scope, generation.number, OPEN],
+        values![scope, generation.number, OPEN],
         changed.iter().map(|found| values![found.host]),
     )?;
     let written = tx.execute_fenced(
@@ -67,7 +67,7 @@ pub fn write(
             "ON CONFLICT (tenant_id, host_id, generation) DO UPDATE SET
                  standing = excluded.standing, holes = excluded.holes",
         ],
-        &values![scope, generation.number, OPEN],
+        values![scope, generation.number, OPEN],
         changed
             .iter()
             .map(|found| values![found.host, found.standing, &found.holes]),

@@ -95,7 +95,7 @@ pub fn write(
             "tenant_id = $1 AND update_id = v.column1 AND chunk = v.column2 AND until_generation = $3 AND generation < $2",
             "",
         ],
-        &values![scope, generation.number, OPEN],
+        values![scope, generation.number, OPEN],
         last.keys().map(places),
     )?;
     let (gone, there): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, hosts)| hosts.is_empty());
@@ -128,7 +128,7 @@ pub fn write(
             "ON CONFLICT (tenant_id, update_id, chunk, generation) DO UPDATE SET
                  hosts = excluded.hosts, bitmap = excluded.bitmap",
         ],
-        &values![scope, generation.number, OPEN],
+        values![scope, generation.number, OPEN],
         rows,
     )?;
     match written == there.len() as u64 {

@@ -17,4 +17,5 @@ mod output;
 mod phasing;
 mod product;
 mod roots;
+mod server_findings;
 mod world;

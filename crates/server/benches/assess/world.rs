@@ -141,8 +141,8 @@ impl Sourced {
 
     /// Publishes everything as of that time.
     pub fn publish(&self, served: &Path, at: Timestamp) -> Result<()> {
-        for place in 0..CODENAMES.len() {
-            let (codename, text) = (CODENAMES[place], self.packages_file(place));
+        for (place, codename) in CODENAMES.into_iter().enumerate() {
+            let text = self.packages_file(place);
             let folder = served.join("dists").join(codename);
             std::fs::create_dir_all(folder.join("main/binary-amd64"))?;
             std::fs::write(folder.join("main/binary-amd64/Packages"), &text)?;

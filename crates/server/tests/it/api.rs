@@ -9,8 +9,8 @@ mod operations;
 pub mod people;
 mod places;
 mod rules;
-mod trust;
 mod sources;
+mod trust;
 
 use crate::world::World;
 use axum::Router;

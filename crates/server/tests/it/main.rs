@@ -2,9 +2,9 @@
 
 mod api;
 mod assess;
+mod assess_turns;
 mod attack;
 mod audit;
-mod assess_turns;
 mod backup;
 mod bundle;
 mod carry;
@@ -20,6 +20,6 @@ mod renewal;
 mod schemathesis;
 mod socket;
 mod storage;
-mod upgrade;
 mod tamper;
+mod upgrade;
 mod world;

@@ -184,7 +184,6 @@ async fn years_of_syncs_stay_inside_a_small_disk_and_freed_bytes_are_free() {
     // Six snapshots a day for thirty days, and no more.
     assert!(kept < 3 * 6 * 32 + 20, "{kept} files were kept");
     assert!(swept > 0, "nothing was swept");
-    println!("{syncs} syncs: at most {most} bytes in use, {swept} swept");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

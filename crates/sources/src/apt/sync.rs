@@ -27,8 +27,8 @@ use domain::catalog::release::ReleaseFacts;
 use domain::digest::Sha256Digest;
 use domain::host::channels::Settings;
 use jiff::Timestamp;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Sources that are synced at the same time, at most.
 const MAX_PARALLEL: usize = 8;

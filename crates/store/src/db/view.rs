@@ -287,7 +287,7 @@ impl Tx {
         &mut self,
         fence: &Fence,
         [head, condition, tail]: [&str; 3],
-        common: &[Value],
+        common: Vec<Value>,
         rows: impl IntoIterator<Item = Vec<Value>>,
     ) -> Result<u64, Error> {
         let mut changed = 0;

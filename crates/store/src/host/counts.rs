@@ -64,7 +64,7 @@ pub fn set_counts(
             "$1 IS NOT NULL",
             "ON CONFLICT (tenant_id, block) DO UPDATE SET counts = excluded.counts",
         ],
-        &values![scope],
+        values![scope],
         blocks
             .iter()
             .map(|(block, counts)| values![block.0, encode(counts)]),

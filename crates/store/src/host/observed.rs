@@ -75,7 +75,7 @@ pub fn set_standings(
                 "tenant_id = $1 AND host_no = v.column1 AND standing <> $2",
                 "",
             ],
-            &values![scope, *standing],
+            values![scope, *standing],
             hosts.map(|found| values![found.host_no.0]),
         )?;
     }

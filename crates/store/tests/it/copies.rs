@@ -1,7 +1,7 @@
 //! Whole databases copied from either engine to either, and into a file while they are used.
 
-use crate::catalog::a_document;
 use crate::engines::{WHOLE, a_tenant, at, on_both, open_file, runtime};
+use crate::packages::a_document;
 use crate::walls::world::a_world;
 use domain::id::EpochId;
 use store::copy::{self, CopyError};

@@ -148,7 +148,9 @@ fn how_much_hosts_miss_is_said_wherever_they_are_read() {
             };
             vec![(CountsBlock::of(HostNo(0)), missing.map(of).to_vec())]
         };
-        let write = |fence: Fence, counts: Vec<(CountsBlock, Vec<Counts>)>| db.write(move |tx| host::set_counts(tx, &scope, &fence, &counts));
+        let write = |fence: Fence, counts: Vec<(CountsBlock, Vec<Counts>)>| {
+            db.write(move |tx| host::set_counts(tx, &scope, &fence, &counts))
+        };
         write(old.clone(), counts([1, 2, 65_535])).await.expect("write");
         write(old.clone(), counts([4, 0, 300])).await.expect("write");
         let new = a_fence(&db, 2, 31).await;

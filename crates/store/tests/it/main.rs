@@ -10,6 +10,7 @@ mod engines;
 mod faults;
 mod findings;
 mod hosts;
+mod packages;
 mod people;
 mod schema;
 mod tenants;

@@ -60,7 +60,9 @@ fn a_database_is_opened_again_as_it_was_left() {
     let path = folder.path().join("a.db");
     runtime().block_on(async {
         assert_eq!(
-            Db::schema(&Url::from(path.as_path()), Tuning::default()).await.expect("open"),
+            Db::schema(&Url::from(path.as_path()), Tuning::default())
+                .await
+                .expect("open"),
             Schema::Empty
         );
         for _ in 0..2 {
@@ -71,7 +73,9 @@ fn a_database_is_opened_again_as_it_was_left() {
                 .await;
         }
         assert_eq!(
-            Db::schema(&Url::from(path.as_path()), Tuning::default()).await.expect("open"),
+            Db::schema(&Url::from(path.as_path()), Tuning::default())
+                .await
+                .expect("open"),
             Schema::Current
         );
     });

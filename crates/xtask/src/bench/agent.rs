@@ -104,6 +104,15 @@ struct Watched {
     cpu_seconds: f64,
 }
 
+/// Waits for what nobody tells of: an agent goes its own way, and is only watched.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a measurement of what a process does in a while takes that while"
+)]
+fn pause(how_long: Duration) {
+    std::thread::sleep(how_long);
+}
+
 /// Lets an agent check in with a server of its own every so many seconds, and watches it for a while after the first time.
 fn watch(folder: &Path, every: u32) -> Result<Watched> {
     let data = folder.join(format!("every-{every}"));
@@ -121,12 +130,12 @@ fn watch(folder: &Path, every: u32) -> Result<Watched> {
     let begun = Instant::now();
     while agents(folder).len() < 2 {
         ensure!(begun.elapsed() < PATIENCE, "the agent's processes did not start");
-        std::thread::sleep(Duration::from_millis(200));
+        pause(Duration::from_millis(200));
     }
     // The first check-ins hand over everything.
-    std::thread::sleep(Duration::from_secs(15));
+    pause(Duration::from_secs(15));
     let before = taken(&agents(folder))?;
-    std::thread::sleep(WATCHED);
+    pause(WATCHED);
     let after = agents(folder);
     let watched = Watched {
         resident_mib: after

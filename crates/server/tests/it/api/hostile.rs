@@ -3,9 +3,9 @@
 
 use super::{Answer, Front};
 use axum::http::Method;
+use domain::text::is_steering;
 use jiff::SignedDuration;
 use serde_json::json;
-use domain::text::is_steering;
 use testkit::hostile;
 
 fn percent(text: &str) -> String {

@@ -6,8 +6,9 @@ use super::world::{
     an_enrolment_token, covered, enrolment_token_id, grant_id, had, key_id, machine, record_id, request,
     role_id, snapshot_id, token_id, validity,
 };
-use crate::catalog::{a_document, a_source, source_id, update_key};
+use crate::catalog::{a_source, source_id, update_key};
 use crate::engines::{at, digest, host_id, new_host, site_id};
+use crate::packages::a_document;
 use crate::people::user_id;
 use domain::assess::fleet::{ChunkNo, Counts, HostNo, PackageId};
 use domain::id::{RoleId, SiteId, UserId};

@@ -1,8 +1,9 @@
 //! A tenant with one of everything, beside another tenant that has a site and nothing else.
 
-use crate::catalog::{a_document, a_source, an_update, source_id, update_key};
+use crate::catalog::{a_source, an_update, source_id, update_key};
 use crate::engines::{WHOLE, a_tenant, at, bytes, digest, host_id, new_host, site_id};
-use domain::assess::fleet::{Counts, ChunkNo, HostNo, PackageId};
+use crate::packages::a_document;
+use domain::assess::fleet::{ChunkNo, Counts, HostNo, PackageId};
 use domain::digest::Sha256Digest;
 use domain::id::{AuditId, EnrolmentTokenId, GrantId, KeyId, NodeId, RequestId, RoleId, SnapshotId, TokenId};
 use store::agent_chain::AgentChain;
