@@ -373,3 +373,14 @@ pub fn ask_for_sync(tx: &mut Tx, scope: &Scope, id: SourceId, now: Timestamp) ->
     )?;
     Ok(asked == 1)
 }
+
+/// Asks for a sync of every adopted source, whoever owns it. How many there are.
+///
+/// # Errors
+/// Of the database.
+pub fn ask_for_all_syncs(tx: &mut Tx, _: &Whole, now: Timestamp) -> Result<u64, Error> {
+    tx.execute(
+        "UPDATE sources SET next_sync_at = $1 WHERE state = $2",
+        values![now, SourceState::Adopted],
+    )
+}

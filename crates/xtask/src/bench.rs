@@ -64,11 +64,12 @@ const MEASUREMENTS: [Measurement; 9] = [
 ];
 
 /// Measures, prints the table, and writes it to docs/bench.md unless only some rows were asked for. A reach that was missed
-/// is said in the table and is no failure of this command: it depends on the machine.
+/// is said in the table and is no failure of this command: it depends on the machine. A measurement that fails takes no other
+/// with it; the page says that it is missing.
 pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     ensure!(options.repeats > 0, "a median needs at least one repeat");
     let bench = prepare(tree, options.repeats)?;
-    let mut rows = Vec::new();
+    let (mut rows, mut missing) = (Vec::new(), Vec::new());
     for (name, measure) in MEASUREMENTS {
         if options
             .only
@@ -76,14 +77,24 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
             .is_none_or(|part| name.contains(part.as_str()))
         {
             println!("measuring {name} ...");
-            rows.extend(measure(&bench).with_context(|| format!("measure {name}"))?);
+            match measure(&bench) {
+                Ok(measured) => rows.extend(measured),
+                Err(error) => {
+                    println!("not measured: {name}: {error:#}");
+                    missing.push(name);
+                }
+            }
         }
     }
-    let page = report::page(tree, &rows, options.repeats)?;
+    let mut page = report::page(tree, &rows, options.repeats)?;
+    if !missing.is_empty() {
+        page.push_str(&format!("\nNot measured this time: {}.\n", missing.join(", ")));
+    }
     println!("\n{page}");
     if options.only.is_none() {
         fs::write(tree.root().join("docs/bench.md"), page).context("write docs/bench.md")?;
     }
+    ensure!(missing.is_empty(), "not measured: {}", missing.join(", "));
     Ok(())
 }
 

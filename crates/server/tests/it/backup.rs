@@ -1,5 +1,6 @@
 //! Backups: made while the server runs, whole or none, and restored into a server that its hosts go on with.
 
+use crate::catalog::Fleet;
 use crate::world::{Agent, World};
 use jiff::SignedDuration;
 use server::clock::SeededChance;
@@ -11,7 +12,8 @@ use server::{Context, Settings};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::{Whole, backup_log, epoch};
+use store::{Db, Whole, backup_log, epoch, source};
+use testkit::archive::package::Package;
 
 const WHOLE: Choice = Choice {
     content: ContentChoice::Included,
@@ -80,6 +82,26 @@ async fn a_server_restored_elsewhere_begins_a_new_epoch_and_its_hosts_go_on_by_t
     let lives = lives.expect("the database answers");
     assert_eq!(lives.len(), 2);
     assert!(lives[1].reason.contains("restored"), "{}", lives[1].reason);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_source_of_a_restored_server_is_due_at_once() {
+    let fleet = Fleet::new().await;
+    fleet.publish(&[Package::new("hello", "1.0-2")]);
+    fleet.host(1, &[("hello", "1.0-1")]).await;
+    fleet.run("assess").await;
+    fleet.adopt().await;
+    fleet.run("sync").await;
+    let (world, now) = (&fleet.world, fleet.world.now());
+    let due = async |db: &Db| {
+        let due = db.read(move |view| source::due(view, &Whole::server(), now, 10));
+        due.await.expect("the database answers").len()
+    };
+    assert_eq!(due(&world.context.db).await, 0, "it was just synced");
+    let folder = backed_up(world, APART).await;
+    let keys = world.context.data.path().join("keys/master.key");
+    let data = restored(world, &folder, Some(&keys)).await.expect("restored");
+    assert_eq!(due(&open(world, &data).await.db).await, 1);
 }
 
 #[tokio::test]

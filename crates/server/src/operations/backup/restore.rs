@@ -11,7 +11,7 @@ use failpoint::{Point, reach};
 use jiff::Timestamp;
 use std::fs;
 use std::path::{Path, PathBuf};
-use store::{Db, Whole, epoch};
+use store::{Db, Whole, epoch, source};
 
 /// What to restore, and where.
 #[derive(Clone, Copy, Debug)]
@@ -148,9 +148,13 @@ pub async fn restore(
     })
 }
 
+/// Begins the new life. Every source is due in it: files of the content may be missing, and vendors have gone on.
 async fn begin(db: &Db, id: EpochId, reason: String, now: Timestamp) -> Result<epoch::Epoch, store::Error> {
-    db.write(move |tx| epoch::begin(tx, &Whole::server(), id, &reason, now))
-        .await
+    db.write(move |tx| {
+        source::ask_for_all_syncs(tx, &Whole::server(), now)?;
+        epoch::begin(tx, &Whole::server(), id, &reason, now)
+    })
+    .await
 }
 
 /// Each file gets into the store by its digest, as if it had been fetched.
