@@ -26,6 +26,9 @@ use testkit::skip::cases;
 /// Hosts of one world that one server is asked about.
 const HOSTS_A_WORLD: u64 = 10;
 
+/// The identity of an update: its publisher's origin and keys, source, version, build.
+type Update = [String; 5];
+
 /// A server that hosts hand their documents to.
 struct Fleet {
     context: Context,
@@ -153,8 +156,8 @@ impl Fleet {
         serde_json::to_value(self.runtime.block_on(found).unwrap()).unwrap()
     }
 
-    /// How it stands in the list of hosts, and the updates of its bitmaps by source, version and build.
-    fn row(&self, id: HostId) -> (store::host::Host, BTreeSet<(String, String, String)>) {
+    /// How it stands in the list of hosts, and the updates of its bitmaps.
+    fn row(&self, id: HostId) -> (store::host::Host, BTreeSet<Update>) {
         let read = self.context.db.read(move |view| {
             let host = store::host::get(view, &scope(), id)?.expect("the host is there");
             let keys = finding::updates_of(view, &scope(), host.host_no, None)?;
@@ -162,7 +165,15 @@ impl Fleet {
         });
         let (host, updates) = self.runtime.block_on(read).unwrap();
         let updates = updates.into_iter().map(|update| update.identity);
-        let updates = updates.map(|update| (update.source, update.source_version, update.build));
+        let updates = updates.map(|update| {
+            [
+                update.origin,
+                update.signing_keys,
+                update.source,
+                update.source_version,
+                update.build,
+            ]
+        });
         (host, updates.collect())
     }
 
@@ -181,13 +192,16 @@ impl Fleet {
         assert_eq!(found["standing"], standing, "{what}: {}", found["not_assessed"]);
         let (row, updates) = self.row(id);
         let listed = scan.0["updates"].as_array().unwrap();
-        let mut is_security: BTreeMap<(String, String, String), bool> = BTreeMap::new();
+        let mut is_security: BTreeMap<Update, bool> = BTreeMap::new();
         for update in listed {
-            let key = (
+            let publisher = &update["publisher"];
+            let key = [
+                text(publisher, "origin"),
+                publisher["keys"].to_string(),
                 text(update, "source"),
                 text(update, "source_version"),
                 text(update, "build"),
-            );
+            ];
             *is_security.entry(key).or_default() |= update["classification"] == "security";
         }
         let all: BTreeSet<_> = is_security.keys().cloned().collect();
