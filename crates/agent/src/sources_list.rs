@@ -60,6 +60,12 @@ struct Entry {
     options: options::Options,
 }
 
+impl Entry {
+    fn is_flat(&self) -> bool {
+        self.suite.ends_with('/')
+    }
+}
+
 /// What all entries are read with.
 struct Context<'host> {
     conf: &'host AptConf,

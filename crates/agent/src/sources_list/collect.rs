@@ -70,6 +70,15 @@ impl Collector {
             Err(what) => return report(Effect::AptRefuses, what),
         };
         let release = self.release(&entry, &said);
+        if release.is_flat() != entry.is_flat() {
+            let what = format!(
+                "{} {}: its release file has the name of another source's, which {} components; remove one of them",
+                without_login(&entry.uri),
+                entry.suite,
+                if release.is_flat() { "has no" } else { "has" },
+            );
+            return report(Effect::Skipped, what);
+        }
         if let Err(option) = release.agree(said, &mut report) {
             let what = format!(
                 "{option} of {} {} differs from what an earlier entry says; make them alike",
@@ -200,10 +209,14 @@ impl Release {
         Ok(())
     }
 
+    fn is_flat(&self) -> bool {
+        self.suite.ends_with('/')
+    }
+
     /// Adds the indexes that no earlier entry has.
     fn add_part(&mut self, entry: Entry, architectures: Vec<String>) {
         // `""` is a component for apt, and a flat repository has none.
-        let is_flat = entry.suite.ends_with('/');
+        let is_flat = entry.is_flat();
         let mut new = architectures;
         if is_flat {
             // One index holds all architectures.

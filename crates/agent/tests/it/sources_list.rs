@@ -388,6 +388,22 @@ fn a_malformed_entry_is_named_by_its_line_and_the_others_are_used() {
 }
 
 #[test]
+fn a_flat_source_whose_release_file_is_also_that_of_another_is_named_and_left_out() {
+    let both = [
+        "deb http://a.example/d stable main",
+        "deb http://a.example/d/dists/ stable/",
+    ];
+    for (first, second) in [(0, 1), (1, 0)] {
+        let text = format!("{}\n{}\n", both[first], both[second]);
+        let (stanzas, problems) = parsed("/etc/apt/sources.list", &text);
+        assert_eq!(stanzas.len(), 1, "{stanzas:?}");
+        assert_eq!(stanzas[0].is_flat(), stanzas[0].components.is_empty());
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!((problems[0].line, problems[0].effect), (2, Effect::Skipped));
+    }
+}
+
+#[test]
 fn a_check_is_never_switched_off_by_a_word_that_is_not_understood() {
     let text = "deb [check-valid-until=maybe check-date=nope trusted=perhaps] http://deb.example s main\n";
     let (stanzas, problems) = parsed("x.list", text);
