@@ -7,7 +7,7 @@ use crate::limits::{self, OverLimit};
 use crate::link::Link;
 use crate::wire;
 use domain::digest::Sha256Digest;
-use domain::host::measures;
+use domain::host::{measures, mode};
 use domain::identity::{BootId, HardwareMark, chain};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,17 @@ pub enum Mode {
     Install,
     /// Restart it too.
     Full,
+}
+
+impl From<mode::Mode> for Mode {
+    fn from(mode: mode::Mode) -> Self {
+        match mode {
+            mode::Mode::Monitor => Self::Monitor,
+            mode::Mode::Download => Self::Download,
+            mode::Mode::Install => Self::Install,
+            mode::Mode::Full => Self::Full,
+        }
+    }
 }
 
 /// A document that the host has.
