@@ -28,6 +28,8 @@ pub enum DocumentKind {
     KeyFile,
     /// A file of a source that only the host reaches, as the archive signed it.
     IndexFile,
+    /// All that the package manager said while it followed an order.
+    Output,
     /// One of a later version: nothing that this one can read or want.
     #[serde(other)]
     Unrecognised,
@@ -42,6 +44,7 @@ impl DocumentKind {
             Self::Facts => "facts",
             Self::KeyFile => "key_file",
             Self::IndexFile => "index_file",
+            Self::Output => "output",
             Self::Unrecognised => "unrecognised",
         }
     }

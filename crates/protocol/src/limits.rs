@@ -45,6 +45,18 @@ pub const CERTIFICATE_BYTES: usize = 4 << 10;
 
 /// Bytes of a statement that a host keeps: an order, or a go.
 pub const STATEMENT_BYTES: usize = 4 << 20;
+/// Bytes of an order with its approval and proofs.
+pub const BUNDLE_BYTES: usize = 16 << 20;
+/// Signatures of approvers on one approval.
+pub const APPROVERS: usize = 64;
+/// Orders in one message, of each kind of saying.
+pub const ORDERS: usize = 64;
+/// Bytes of a sentence on an order, and of the package manager's last line.
+pub const ORDER_DETAIL_BYTES: usize = 1 << 10;
+/// Bytes of all that a package manager said about one order.
+pub const OUTPUT_BYTES: usize = 1 << 20;
+/// Bytes of the ticket for fetching files.
+pub const TICKET_BYTES: usize = 512;
 
 /// Something is larger than it may be.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]

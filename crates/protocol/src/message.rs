@@ -4,6 +4,7 @@
 pub mod check_in;
 pub mod documents;
 pub mod enrol;
+pub mod orders;
 pub mod refused;
 pub mod renew;
 

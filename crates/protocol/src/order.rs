@@ -2,8 +2,10 @@
 //! whether a host follows them, is in `domain::order` and `domain::change`.
 
 mod approval;
+mod bundle;
 
 pub use approval::{ApprovalDocument, Approved, Signature};
+pub use bundle::Bundle;
 
 use crate::statement::{Statement, StatementKind};
 use crate::wire;

@@ -18,6 +18,8 @@ words! {
         KeyFile = "key_file",
         /// A file of a source that only the host reaches.
         IndexFile = "index_file",
+        /// What a package manager said while it followed an order.
+        Output = "output",
     }
 }
 

@@ -48,7 +48,7 @@ pub fn note(tx: &mut Tx, scope: &Scope, document: &HostDocument) -> Result<bool,
             "UPDATE hosts SET channel_config = $3 WHERE tenant_id = $1 AND id = $2"
         }
         DocumentKind::Facts => "UPDATE hosts SET facts = $3 WHERE tenant_id = $1 AND id = $2",
-        DocumentKind::KeyFile | DocumentKind::IndexFile => {
+        DocumentKind::KeyFile | DocumentKind::IndexFile | DocumentKind::Output => {
             "UPDATE hosts SET id = id WHERE tenant_id = $1 AND id = $2 AND $3 = $3"
         }
     };

@@ -156,6 +156,7 @@ impl Session {
             highest_order: 0,
             troubles: look.troubles,
             carried: look.carried,
+            orders: Vec::new(),
         };
         let named = self.name_of_next(moment, effects);
         self.send(

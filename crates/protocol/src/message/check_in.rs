@@ -1,6 +1,7 @@
 //! The check-in: the agent names what it has by digest and hands back its link; the server says what it wants of it, when
 //! to come again, and gives the next link. Unchanged, both are below 2 KiB.
 
+use super::orders::{GoBytes, OfferedOrder, OrderReport};
 use super::{Kind, Message};
 use crate::document::DocumentKind;
 use crate::limits::{self, OverLimit};
@@ -42,6 +43,9 @@ pub struct CheckIn {
     /// Index files of sources that the server asked to be carried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carried: Vec<CarriedFile>,
+    /// How far the host is with its orders, until the server has kept the end of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<OrderReport>,
 }
 
 /// The computer and the boot that a host is in.
@@ -257,7 +261,9 @@ impl Message for CheckIn {
         limits::within("documents", self.documents.len(), limits::DOCUMENTS_PER_MESSAGE)?;
         limits::within("file systems", self.measures.disks.len(), limits::DISKS)?;
         limits::within("troubles", self.troubles.len(), limits::TROUBLES)?;
-        limits::within("carried files", self.carried.len(), limits::CARRIED_FILES)
+        limits::within("carried files", self.carried.len(), limits::CARRIED_FILES)?;
+        limits::within("orders", self.orders.len(), limits::ORDERS)?;
+        self.orders.iter().try_for_each(OrderReport::within_limits)
     }
 }
 
@@ -280,6 +286,21 @@ pub struct CheckedIn {
     /// Sources whose index files the agent should carry, named in its next check-in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carry: Vec<CarriedSource>,
+    /// Orders that wait for the host and that it has not reported on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<OfferedOrder>,
+    /// Permissions to begin, each the answer to what was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub goes: Vec<GoBytes>,
+    /// Orders that are taken back, by the digest of their statement: they do not begin any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "wire::text_list")]
+    pub withdrawn: Vec<Sha256Digest>,
+    /// Orders whose end is kept: nothing more need be said of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "wire::text_list")]
+    pub heard: Vec<Sha256Digest>,
+    /// What lets the host fetch the files of its orders, for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
 }
 
 /// A card as it was made, byte for byte, because it is known by its digest.
@@ -303,11 +324,36 @@ pub struct Wanted {
     pub offset: u64,
 }
 
+impl CheckedIn {
+    /// An answer that says nothing but what the next link is.
+    pub fn of(link: Link) -> Self {
+        Self {
+            link,
+            wanted: Vec::new(),
+            next_check_in_seconds: 0,
+            hold_seconds: 0,
+            card: None,
+            carry: Vec::new(),
+            orders: Vec::new(),
+            goes: Vec::new(),
+            withdrawn: Vec::new(),
+            heard: Vec::new(),
+            ticket: None,
+        }
+    }
+}
+
 impl Message for CheckedIn {
     const KIND: Kind = Kind::CHECKED_IN;
 
     fn within_limits(&self) -> Result<(), OverLimit> {
         limits::within("wanted documents", self.wanted.len(), limits::CARRIED_FILES)?;
-        limits::within("carried sources", self.carry.len(), limits::STANZAS)
+        limits::within("carried sources", self.carry.len(), limits::STANZAS)?;
+        limits::within("orders", self.orders.len(), limits::ORDERS)?;
+        limits::within("goes", self.goes.len(), limits::ORDERS)?;
+        limits::within("withdrawn orders", self.withdrawn.len(), limits::ORDERS)?;
+        limits::within("heard orders", self.heard.len(), limits::ORDERS)?;
+        let ticket = self.ticket.as_ref().map_or(0, String::len);
+        limits::within("bytes of a ticket", ticket, limits::TICKET_BYTES)
     }
 }

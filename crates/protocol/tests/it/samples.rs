@@ -173,6 +173,7 @@ pub fn check_in() -> CheckIn {
         highest_order: 0,
         troubles: Vec::new(),
         carried: Vec::new(),
+        orders: Vec::new(),
     }
 }
 
@@ -208,12 +209,9 @@ fn carried_source() -> CarriedSource {
 
 pub fn checked_in() -> CheckedIn {
     CheckedIn {
-        link: link(18),
-        wanted: Vec::new(),
         next_check_in_seconds: 300,
         hold_seconds: 55,
-        card: None,
-        carry: Vec::new(),
+        ..CheckedIn::of(link(18))
     }
 }
 

@@ -153,7 +153,10 @@ fn named_of(message: &CheckIn, now: Timestamp) -> Result<Vec<Named>, Refusal> {
     for name in &message.documents {
         match name.kind {
             DocumentKind::Inventory | DocumentKind::ChannelConfig | DocumentKind::Facts => {}
-            DocumentKind::KeyFile | DocumentKind::IndexFile | DocumentKind::Unrecognised => continue,
+            DocumentKind::KeyFile
+            | DocumentKind::IndexFile
+            | DocumentKind::Output
+            | DocumentKind::Unrecognised => continue,
         }
         if named.iter().any(|other| other.kind == name.kind) {
             let detail = format!(
@@ -207,12 +210,11 @@ fn checked_in(
         u64::from(settings.check_in_seconds / SPREAD) + 1,
     );
     CheckedIn {
-        link,
         wanted,
         next_check_in_seconds: settings.check_in_seconds + u32::try_from(spread).unwrap_or(0),
         hold_seconds: settings.hold_seconds,
         card: (card.digest != known_card).then(|| CardBytes(card.bytes.clone())),
-        carry: Vec::new(),
+        ..CheckedIn::of(link)
     }
 }
 

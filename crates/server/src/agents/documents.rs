@@ -320,6 +320,7 @@ fn stored_kind(kind: DocumentKind) -> document::DocumentKind {
         DocumentKind::ChannelConfig => document::DocumentKind::ChannelConfig,
         DocumentKind::Facts => document::DocumentKind::Facts,
         DocumentKind::KeyFile => document::DocumentKind::KeyFile,
+        DocumentKind::Output => document::DocumentKind::Output,
         DocumentKind::IndexFile | DocumentKind::Unrecognised => document::DocumentKind::IndexFile,
     }
 }

@@ -423,6 +423,7 @@ impl Agent {
             highest_order: 0,
             troubles: Vec::new(),
             carried: Vec::new(),
+            orders: Vec::new(),
         }
     }
 

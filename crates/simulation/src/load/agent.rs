@@ -193,6 +193,7 @@ impl Agent {
             highest_order: 0,
             troubles: Vec::new(),
             carried: Vec::new(),
+            orders: Vec::new(),
         };
         let name = self.unanswered.take().unwrap_or_else(|| self.next_name());
         self.unanswered = Some(name);

@@ -309,12 +309,12 @@ impl Server {
         let is_card_known = message.card == card.digest();
         self.hosts.get_mut(&id).expect("it is there").last = Some(message);
         let answer = CheckedIn {
-            link,
             wanted,
             next_check_in_seconds: 300,
             hold_seconds: self.hold_seconds,
             card: (!is_card_known).then(|| CardBytes(card.to_bytes())),
             carry: self.carry.clone(),
+            ..CheckedIn::of(link)
         };
         Ok((Kind::CHECKED_IN, answer.to_body()))
     }

@@ -93,6 +93,7 @@ pub(super) fn check(
 fn check_whole(kind: DocumentKind, digest: Sha256Digest, bytes: &[u8]) -> Result<(), Fault> {
     let limit = match kind {
         DocumentKind::KeyFile => limits::KEY_FILE_BYTES,
+        DocumentKind::Output => limits::OUTPUT_BYTES,
         _ => limits::BODY_BYTES,
     };
     if bytes.len() > limit {
@@ -106,8 +107,8 @@ fn check_whole(kind: DocumentKind, digest: Sha256Digest, bytes: &[u8]) -> Result
         DocumentKind::Inventory => drop(InventoryDocument::parse(bytes)?),
         DocumentKind::ChannelConfig => drop(ChannelConfigDocument::parse(bytes)?),
         DocumentKind::Facts => drop(FactsDocument::parse(bytes)?),
-        // Keys are read by whoever verifies with them; until then they are bytes.
-        DocumentKind::KeyFile => {}
+        // Keys are read by whoever verifies with them; until then they are bytes. Output is shown, never read.
+        DocumentKind::KeyFile | DocumentKind::Output => {}
         DocumentKind::IndexFile | DocumentKind::Unrecognised => return Err(Fault::Form),
     }
     Ok(())

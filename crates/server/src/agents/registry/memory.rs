@@ -331,7 +331,10 @@ impl AgentHost {
                 memory.missing_keys = None;
             }
             DocumentKind::Facts => memory.current.facts = digest,
-            DocumentKind::KeyFile | DocumentKind::IndexFile | DocumentKind::Unrecognised => {}
+            DocumentKind::KeyFile
+            | DocumentKind::IndexFile
+            | DocumentKind::Output
+            | DocumentKind::Unrecognised => {}
         }
     }
 
@@ -396,7 +399,10 @@ impl Current {
             DocumentKind::Inventory => self.inventory,
             DocumentKind::ChannelConfig => self.channel_config,
             DocumentKind::Facts => self.facts,
-            DocumentKind::KeyFile | DocumentKind::IndexFile | DocumentKind::Unrecognised => None,
+            DocumentKind::KeyFile
+            | DocumentKind::IndexFile
+            | DocumentKind::Output
+            | DocumentKind::Unrecognised => None,
         }
     }
 }
