@@ -137,6 +137,7 @@ pub fn sweep(tx: &mut Tx, scope: &Scope, before: Timestamp, limit: u32) -> Resul
          WHERE d.tenant_id = $1 AND d.received_at < $2
            AND NOT EXISTS (SELECT 1 FROM host_documents h WHERE h.tenant_id = d.tenant_id AND h.digest = d.digest)
            AND NOT EXISTS (SELECT 1 FROM document_uses u WHERE u.tenant_id = d.tenant_id AND u.digest = d.digest)
+           AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.tenant_id = d.tenant_id AND o.output = d.digest)
          LIMIT $3",
         values![scope, before, limit],
         |row| Ok((row.get::<Sha256Digest>(0)?, row.get::<u64>(1)?)),

@@ -223,6 +223,7 @@ const STEPS: &[Step] = steps![
     "0003_people",
     "0004_catalog",
     "0005_findings",
+    "0006_orders",
 ];
 
 /// The newest step that this program knows.
@@ -300,8 +301,10 @@ mod tests {
     #[test]
     fn an_older_schema_is_brought_up_to_date() {
         // As a program that knew one step less would have left it: nothing of the last step is there.
-        let last = "DROP TABLE finding_chunks; DROP TABLE coverage; DROP TABLE host_counts; DROP TABLE finding_generations;
-                    DROP TABLE content_grants; DROP TABLE backups; DELETE FROM schema_version WHERE step = 5";
+        let last =
+            "DROP TABLE order_stages; DROP TABLE orders; DROP TABLE deployments; DROP TABLE transactions;
+                    DROP TABLE change_signatures; DROP TABLE changes; DROP TABLE plan_generations;
+                    DROP TABLE approval_policies; DELETE FROM schema_version WHERE step = 6";
         opened_after(last).expect("migrated");
     }
 }

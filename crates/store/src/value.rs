@@ -5,8 +5,8 @@ use crate::error::Error;
 use crate::scope::{Owner, Scope};
 use domain::digest::Sha256Digest;
 use domain::id::{
-    AuditId, BackupId, EnrolmentTokenId, EpochId, GrantId, HostId, KeyId, NodeId, RequestId, RoleId,
-    SessionId, SiteId, SnapshotId, SourceId, TenantId, TokenId, UpdateKey, UserId,
+    AuditId, BackupId, ChangeId, DeploymentId, EnrolmentTokenId, EpochId, GrantId, HostId, KeyId, NodeId,
+    RequestId, RoleId, SessionId, SiteId, SnapshotId, SourceId, TenantId, TokenId, UpdateKey, UserId,
 };
 use jiff::Timestamp;
 use sqlx::Row as _;
@@ -107,6 +107,9 @@ field!([u8; 16], Bytes, |bytes| bytes.to_vec(), |bytes| bytes
 field!([u8; 32], Bytes, |bytes| bytes.to_vec(), |bytes| bytes
     .try_into()
     .ok());
+field!([u8; 64], Bytes, |bytes| bytes.to_vec(), |bytes| bytes
+    .try_into()
+    .ok());
 field!(Timestamp, Int, |at| at.as_microsecond(), |n| {
     Timestamp::from_microsecond(n).ok()
 });
@@ -137,6 +140,8 @@ id_fields!(
     SourceId,
     SnapshotId,
     UpdateKey,
+    ChangeId,
+    DeploymentId,
     AuditId,
     NodeId,
     EpochId,

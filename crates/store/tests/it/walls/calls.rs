@@ -2,28 +2,32 @@
 
 use super::Seen;
 use super::world::{
-    CHANNELS, INVENTORY, KEY_FILE, UNUSED, World, a_change, a_chunk, a_grant, a_record, a_token,
-    an_enrolment_token, covered, enrolment_token_id, grant_id, had, key_id, machine, record_id, request,
-    role_id, snapshot_id, token_id, validity,
+    CHANNELS, INVENTORY, KEY_FILE, UNUSED, World, a_change, a_chunk, a_deployment, a_grant, a_need, a_record,
+    a_report, a_rollout_change, a_token, an_enrolment_token, an_order, change_id, covered, deployment_id,
+    enrolment_token_id, grant_id, had, key_id, machine, record_id, request, role_id, snapshot_id, token_id,
+    validity,
 };
 use crate::catalog::{a_source, source_id, update_key};
 use crate::engines::{at, digest, host_id, new_host, site_id};
 use crate::packages::a_document;
 use crate::people::user_id;
 use domain::assess::fleet::{ChunkNo, Counts, HostNo, PackageId};
-use domain::id::{RoleId, SiteId, UserId};
+use domain::id::{ChangeId, KeyId, RoleId, SiteId, UserId};
 use store::audit::RecordFilter;
 use store::channel_match::ChannelMatch;
+use store::deployment::Intent;
 use store::document::DocumentKind;
 use store::enrolment_token::Spent;
 use store::host::{CountsBlock, HostEdit, HostFilter, HostMode, HostStanding, HostState, Observed, Standing};
+use store::order::OrderStage;
+use store::rollout_change::{ChangeSignature, ChangeStaging, ChangeState};
 use store::source::SourceState;
 use store::update::UpdateFilter;
 use store::user::{UserEdit, UserState};
 use store::{
     Change, Error, Scope, Tx, agent_chain, agent_key, audit, channel_match, content_grant, coverage,
-    document, enrolment_token, finding, host, host_change, host_document, inventory_package, liveness, role,
-    site, snapshot, source, tenant, token, update, user,
+    deployment, document, enrolment_token, finding, host, host_change, host_document, inventory_package,
+    liveness, order, role, rollout_change, site, snapshot, source, tenant, token, update, user,
 };
 
 type Run = fn(&mut Tx, &Scope, &World) -> Result<Seen, Error>;
@@ -122,6 +126,7 @@ pub fn all() -> Vec<Call> {
     all.extend(of_documents());
     all.extend(of_people());
     all.extend(of_catalog());
+    all.extend(of_rollout());
     all.extend(of_findings());
     all
 }
@@ -273,6 +278,63 @@ fn of_catalog() -> Vec<Call> {
         "update::page" => update::page(tx, scope, &UpdateFilter::default(), None, 10);
         "update::listings" => update::listings(tx, scope, update_key(1));
         "content_grant::is_granted" => content_grant::is_granted(tx, scope, digest(40));
+    }
+}
+
+fn of_rollout() -> Vec<Call> {
+    calls! { |tx, scope, world|
+        "rollout_change::create" => {
+            rollout_change::create(tx, scope, &a_rollout_change(ChangeId([46; 16])), at(0)).map(drop)
+        };
+        "rollout_change::get" => rollout_change::get(tx, scope, change_id());
+        "rollout_change::page" => rollout_change::page(tx, scope, None, 10)
+            .map(|page| page.rows.into_iter().filter(|change| change.id == change_id()).collect::<Vec<_>>());
+        "rollout_change::unfinished" => rollout_change::unfinished(tx, scope)
+            .map(|all| all.into_iter().filter(|change| change.id == change_id()).collect::<Vec<_>>());
+        "rollout_change::set_state" => {
+            rollout_change::set_state(tx, scope, change_id(), 1, ChangeState::Stopped)
+        };
+        "rollout_change::note_staging" => {
+            rollout_change::note_staging(tx, scope, change_id(), ChangeStaging::Done, "")
+        };
+        "rollout_change::note_finished" => {
+            rollout_change::note_finished(tx, scope, change_id(), Some(at(9)))
+        };
+        "rollout_change::sign" => {
+            let other = ChangeSignature { key: KeyId([88; 16]), signature: [2; 64] };
+            rollout_change::sign(tx, scope, change_id(), &other, at(9))
+        };
+        "rollout_change::signatures" => rollout_change::signatures(tx, scope, change_id());
+        "rollout_change::generation" => rollout_change::generation(tx, scope);
+        "rollout_change::hold_generation" => rollout_change::hold_generation(tx, scope, 1);
+        "rollout_change::policy" => rollout_change::policy(tx, scope);
+        "rollout_change::set_policy" => rollout_change::set_policy(tx, scope, 1, "[]", 2);
+        "deployment::create" => deployment::create(tx, scope, change_id(), &[a_deployment(2)]);
+        "deployment::put_transaction" => deployment::put_transaction(tx, scope, digest(52), "{}", at(0));
+        "deployment::transactions" => deployment::transactions(tx, scope, &[digest(51)]);
+        "deployment::get" => deployment::get(tx, scope, deployment_id(1));
+        "deployment::of_change" => deployment::of_change(tx, scope, change_id(), None, 10);
+        "deployment::of_hosts" => deployment::of_hosts(tx, scope, &[host_id(1)]);
+        "deployment::work_list" => deployment::work_list(tx, scope, None, 10);
+        "deployment::counts" => deployment::counts(tx, scope, change_id());
+        "deployment::members" => deployment::members(tx, scope, change_id());
+        "deployment::hosts" => deployment::hosts(tx, scope)
+            .map(|hosts| hosts.into_iter().filter(|host| host.id == host_id(1)).collect::<Vec<_>>());
+        "deployment::decide" => {
+            deployment::decide(tx, scope, deployment_id(1), 2, Intent::Cancelled, None)
+        };
+        "deployment::note_need" => deployment::note_need(tx, scope, deployment_id(1), &a_need());
+        "order::create" => order::create(tx, scope, &an_order(9), at(0));
+        "order::get_many" => order::get_many(tx, scope, &[1]);
+        "order::by_digest" => order::by_digest(tx, scope, digest(61));
+        "order::of_deployment" => order::of_deployment(tx, scope, deployment_id(1));
+        "order::open_of_host" => order::open_of_host(tx, scope, host_id(1));
+        "order::withdraw" => order::withdraw(tx, scope, 2, at(9));
+        "order::permit" => order::permit(tx, scope, 2, at(9));
+        "order::note" => order::note(tx, scope, 2, &a_report(OrderStage::Taken), None, at(9));
+        "order::stages" => order::stages(tx, scope, 1);
+        // After those that look at it.
+        "rollout_change::next_generation" => rollout_change::next_generation(tx, scope);
     }
 }
 

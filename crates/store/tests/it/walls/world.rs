@@ -5,13 +5,17 @@ use crate::engines::{WHOLE, a_tenant, at, bytes, digest, host_id, new_host, site
 use crate::packages::a_document;
 use domain::assess::fleet::{ChunkNo, Counts, HostNo, PackageId};
 use domain::digest::Sha256Digest;
-use domain::id::{AuditId, EnrolmentTokenId, GrantId, KeyId, NodeId, RequestId, RoleId, SnapshotId, TokenId};
+use domain::id::{
+    AuditId, ChangeId, DeploymentId, EnrolmentTokenId, GrantId, KeyId, NodeId, RequestId, RoleId, SnapshotId,
+    TokenId,
+};
 use store::agent_chain::AgentChain;
 use store::agent_key::Validity;
 use store::audit::{ActorKind, NewRecord, Personal};
 use store::channel_match::ChannelMatch;
 use store::content_grant::{ContentGrant, GrantReason};
 use store::coverage::Coverage;
+use store::deployment::{Intent, Need, NeedKind, NewDeployment};
 use store::document::DocumentKind;
 use store::enrolment_token::{Admits, NewEnrolmentToken};
 use store::finding::{FindingChunk, Generation};
@@ -21,15 +25,17 @@ use store::host_document::HostDocument;
 use store::idempotency_key::{Answer, RequestName};
 use store::lease::Fence;
 use store::liveness::Liveness;
+use store::order::{NewOrder, OrderStage, Report};
 use store::role::NewGrant;
+use store::rollout_change::{ChangeSignature, NewChange};
 use store::snapshot::NewSnapshot;
 use store::source::SourceState;
 use store::token::NewToken;
 use store::update::{Listing, UpdateClass};
 use store::{
-    Db, Error, Scope, Tx, agent_chain, agent_key, audit, channel_match, content_grant, coverage, document,
-    enrolment_token, finding, host, host_change, host_document, idempotency_key, inventory_package, lease,
-    liveness, role, snapshot, source, token, update, user,
+    Db, Error, Scope, Tx, agent_chain, agent_key, audit, channel_match, content_grant, coverage, deployment,
+    document, enrolment_token, finding, host, host_change, host_document, idempotency_key, inventory_package,
+    lease, liveness, order, role, rollout_change, snapshot, source, token, update, user,
 };
 
 /// The world's two tenants, and the lease under which it was assessed.
@@ -83,6 +89,14 @@ pub fn grant_id(number: u64) -> GrantId {
 
 pub fn snapshot_id() -> SnapshotId {
     SnapshotId(bytes(13, 1))
+}
+
+pub fn change_id() -> ChangeId {
+    ChangeId(bytes(14, 1))
+}
+
+pub fn deployment_id(number: u64) -> DeploymentId {
+    DeploymentId(bytes(15, number))
 }
 
 pub fn machine() -> Sha256Digest {
@@ -141,6 +155,63 @@ pub fn an_enrolment_token(number: u64) -> NewEnrolmentToken {
     }
 }
 
+pub fn a_rollout_change(id: ChangeId) -> NewChange {
+    NewChange {
+        id,
+        reason: "asked for".into(),
+        approval: vec![1],
+        approved: digest(50),
+        needed: 1,
+        opens: at(0),
+        closes: at(1_000),
+        at_once: 10,
+        made_by: None,
+    }
+}
+
+pub fn a_need() -> Need {
+    Need {
+        kind: NeedKind::Install,
+        detail: String::new(),
+        transaction: Some(digest(51)),
+        inventory: Some(digest(INVENTORY)),
+    }
+}
+
+pub fn a_deployment(number: u64) -> NewDeployment {
+    NewDeployment {
+        id: deployment_id(number),
+        host: host_id(number),
+        need: a_need(),
+    }
+}
+
+pub fn an_order(number: u64) -> NewOrder {
+    NewOrder {
+        number,
+        deployment: deployment_id(1),
+        host: host_id(1),
+        digest: digest(60 + number),
+        bundle: digest(70 + number),
+        bundle_bytes: 1,
+        may_begin_until: None,
+    }
+}
+
+pub fn a_report(stage: OrderStage) -> Report {
+    Report {
+        stage,
+        failure: None,
+        since: Some(at(3)),
+        detail: String::new(),
+        last_line: String::new(),
+        output: None,
+        fetch_millis: 0,
+        install_millis: 0,
+        fetched_bytes: 0,
+    }
+}
+
 pub fn a_change() -> HostChange {
     HostChange {
         observed_at: at(1),
@@ -188,6 +259,7 @@ pub async fn a_world(db: &Db) -> World {
         hosts(tx, &scope)?;
         people(tx, &scope)?;
         catalog(tx, &scope)?;
+        rollout(tx, &scope)?;
         let fence = lease::take(tx, &WHOLE, "assess", NodeId([1; 16]), at(0), at(1_000))?.expect("the lease");
         let generation = findings(tx, &scope, &fence)?;
         Ok(World {
@@ -338,6 +410,33 @@ fn catalog(tx: &mut Tx, scope: &Scope) -> Result<(), Error> {
         size_bytes: 1,
     };
     content_grant::give(tx, &WHOLE, &[grant], at(1))
+}
+
+/// A change with an order that failed and one that is open.
+fn rollout(tx: &mut Tx, scope: &Scope) -> Result<(), Error> {
+    assert!(rollout_change::set_policy(tx, scope, 0, "[]", 1)?.is_changed());
+    rollout_change::next_generation(tx, scope)?;
+    rollout_change::create(tx, scope, &a_rollout_change(change_id()), at(1))?;
+    let signature = ChangeSignature {
+        key: key_id(),
+        signature: [1; 64],
+    };
+    assert!(rollout_change::sign(tx, scope, change_id(), &signature, at(1))?);
+    deployment::put_transaction(tx, scope, digest(51), "{}", at(1))?;
+    deployment::create(tx, scope, change_id(), &[a_deployment(1)])?;
+    for number in [1, 2] {
+        order::create(tx, scope, &an_order(number), at(2))?;
+    }
+    assert!(order::note(
+        tx,
+        scope,
+        1,
+        &a_report(OrderStage::Failed),
+        Some(at(3)),
+        at(3)
+    )?);
+    assert!(deployment::decide(tx, scope, deployment_id(1), 1, Intent::Ordered, Some(1))?.is_changed());
+    Ok(())
 }
 
 /// Two generations, so that there is something to forget. The second is the last.
