@@ -2,13 +2,13 @@
 //! due, and hands the documents over as files. It never touches the network, and what the other process asks of it is
 //! judged here, not there. So far there is one thing to ask for: read the host again.
 
-pub mod orders;
+pub mod asks;
 pub mod spool;
 pub mod watch;
 
 use crate::service::log::Log;
 use crate::service::{Account, Places};
-use orders::{Order, OrderRefused};
+use asks::{Ask, AskRefused};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -29,10 +29,12 @@ const FIRST_RESTART: Duration = Duration::from_secs(1);
 const LONGEST_RESTART: Duration = Duration::from_secs(300);
 /// The longest line on the bell that is read, in bytes.
 const LONGEST_RING: u64 = 256;
-/// The word that rings for the executor to look into its orders.
-pub const RING: &str = "orders";
-/// The word by which the executor says that it has looked.
+/// The word that rings for the executor to look into its asks, and for the files that it wants.
+pub const RING: &str = "asks";
+/// The word by which the executor answers [`Ask::Collect`]: the outbox is as new as it gets.
 pub const DONE: &str = "done";
+/// The word by which the executor says, at any time, that what it tells of orders has changed ([`spool::Board`]).
+pub const CHANGED: &str = "orders";
 
 /// How the executor runs.
 #[derive(Debug)]
@@ -158,7 +160,7 @@ impl Work<'_> {
     fn step(&mut self, events: &Receiver<Event>) -> Result<(), ExecutorError> {
         let wait = self.next_deadline().saturating_duration_since(now());
         match events.recv_timeout(wait) {
-            Ok(Event::Ring { network }) if self.is_current(network) => self.look_into_orders(),
+            Ok(Event::Ring { network }) if self.is_current(network) => self.look_into_asks(),
             Ok(Event::NetworkEnded { network }) if self.is_current(network) => self.network_ended(),
             Ok(Event::ReadingEnded { reading }) => self.reading_ended(reading),
             Ok(Event::Ring { .. } | Event::NetworkEnded { .. }) => {}
@@ -249,13 +251,14 @@ impl Work<'_> {
         self.restart = (self.restart * 2).min(LONGEST_RESTART);
     }
 
-    fn look_into_orders(&mut self) {
+    fn look_into_asks(&mut self) {
         let account = self.executor.account;
-        for order in orders::take(&self.executor.places.orders(), account) {
-            match order {
-                Ok(Order::Collect {}) => {}
-                Err(OrderRefused { name, why }) => {
-                    self.say(&format!("Refused the order {name}: {why}."));
+        for ask in asks::take(&self.executor.places.asks(), account) {
+            match ask {
+                Ok(Ask::Collect {}) => {}
+                Ok(_) => {}
+                Err(AskRefused { name, why }) => {
+                    self.say(&format!("Refused the ask {name}: {why}."));
                 }
             }
         }

@@ -3,6 +3,7 @@
 use crate::journal::{Journal, JournalError};
 use crate::service::Places;
 use crate::status;
+use crate::trust;
 use std::path::{Path, PathBuf};
 
 /// An identity that was not given up.
@@ -27,7 +28,7 @@ pub enum ForgetError {
     },
 }
 
-/// Removes identity, documents and status; settings and mode stay.
+/// Removes identity, orders, documents and status; settings, mode and approvers stay.
 ///
 /// # Errors
 /// [`ForgetError`]; a journal that is damaged is removed all the same.
@@ -40,18 +41,26 @@ pub fn prepare(places: &Places) -> Result<(), ForgetError> {
     }
     for folder in [
         places.outbox(),
-        places.orders(),
+        places.asks(),
+        places.files(),
         places.public(),
         places.identity(),
+        places.work(),
     ] {
         remove_folder(&folder)?;
     }
+    for file in [trust::server_file(places), places.doing()] {
+        remove(&file, std::fs::remove_file(&file))?;
+    }
+    // Approvers' keys are the host's own settings, and stay.
+    let _ = std::fs::remove_dir(places.trust());
     Ok(())
 }
 
 /// Removes everything that the agent keeps, settings included.
 pub fn purge(places: &Places) -> Result<(), ForgetError> {
     prepare(places)?;
+    remove_folder(&places.trust())?;
     for file in [places.mode(), places.running(), places.settings.clone()] {
         remove(&file, std::fs::remove_file(&file))?;
     }

@@ -42,8 +42,28 @@ impl Places {
     }
 
     /// What the network process asks of the executor: the network process's own.
-    pub fn orders(&self) -> PathBuf {
-        self.state.join("orders")
+    pub fn asks(&self) -> PathBuf {
+        self.state.join("asks")
+    }
+
+    /// What was fetched for orders, each file under its digest: the network process's own.
+    pub fn files(&self) -> PathBuf {
+        self.state.join("files")
+    }
+
+    /// Whom orders are believed from: the executor's own.
+    pub fn trust(&self) -> PathBuf {
+        self.state.join("trust")
+    }
+
+    /// The orders that were taken, and what is being done with them: the executor's own.
+    pub fn work(&self) -> PathBuf {
+        self.state.join("work")
+    }
+
+    /// What `status` shows of orders: the executor's own, for everybody to read.
+    pub fn doing(&self) -> PathBuf {
+        self.state.join("doing")
     }
 
     /// What `status` shows, without secrets: the network process's own.

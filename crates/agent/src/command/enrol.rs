@@ -8,6 +8,7 @@ use agent::network::{self, NetworkError};
 use agent::service::Places;
 use agent::session::enrolled_elsewhere;
 use agent::status::{self, Service};
+use agent::trust::Server;
 use anyhow::{Context, Result, bail};
 use protocol::limits;
 use protocol::token::EnrolmentToken;
@@ -29,7 +30,7 @@ pub(super) fn run(arguments: &Arguments, places: &Places, options: &Options) -> 
     let _ = arguments.settings(places)?;
     let text = token_text(options)?;
     // A slip of the clipboard is told before anything changes.
-    let _: EnrolmentToken = text.trim().parse()?;
+    let token: EnrolmentToken = text.trim().parse()?;
     make_folders(places)?;
     if let Some(trouble) = journal::look(&places.identity())?
         .as_ref()
@@ -39,7 +40,13 @@ pub(super) fn run(arguments: &Arguments, places: &Places, options: &Options) -> 
         return Ok(ExitCode::FAILURE);
     }
     collect(places)?;
-    as_network(arguments, places, "--enrol", Some(&text))
+    let done = as_network(arguments, places, "--enrol", Some(&text))?;
+    // What the other process found out counts as far as the token's authority vouches for it.
+    let enrolled = journal::look(&places.identity())?;
+    if let Some(server) = enrolled.and_then(|memory| Server::enrolled(token.authority, &memory)) {
+        server.write(places)?;
+    }
+    Ok(done)
 }
 
 fn token_text(options: &Options) -> Result<String> {

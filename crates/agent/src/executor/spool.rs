@@ -9,6 +9,7 @@ use domain::host::network::Neighbours;
 use protocol::document::facts::FactsDocument;
 use protocol::document::{Document, DocumentKind};
 use protocol::limits;
+use protocol::message::orders::OrderReport;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -19,7 +20,9 @@ use std::path::{Path, PathBuf};
 
 /// The list's name.
 const LIST: &str = "list";
-/// The longest list, in bytes.
+/// The name of what is told of orders.
+const BOARD: &str = "orders";
+/// The longest list, and the longest board, in bytes.
 const LONGEST_LIST: u64 = 4 << 20;
 /// Documents of earlier readings that are kept.
 const KEPT: usize = 16;
@@ -48,6 +51,66 @@ pub struct Entry {
     pub kind: DocumentKind,
     /// SHA-256 of its bytes, 64 hexadecimal digits.
     pub digest: String,
+}
+
+/// What the executor tells of orders. The network process passes the reports on, and fetches what is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Board {
+    /// The highest number of an order that was seen here.
+    pub highest: u64,
+    /// How far each order is, until the server has kept its end.
+    pub reports: Vec<OrderReport>,
+    /// Files that are to be fetched into the folder of files.
+    pub wants: Vec<Wish>,
+    /// Documents of what package managers said, beside this in the outbox; 64 hexadecimal digits each.
+    pub outputs: Vec<String>,
+    /// Whether something is going on that people watch: anything but waiting for a window, and ends that were told.
+    pub is_active: bool,
+}
+
+/// A file that an order needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// SHA-256 of its bytes.
+    #[serde(with = "crate::text::one")]
+    pub digest: Sha256Digest,
+    /// Its size in bytes; where the order does not say it, the most that it may be.
+    pub size_bytes: u64,
+}
+
+impl Board {
+    /// What was told last; nothing if nothing ever was.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub fn open(places: &Places) -> Result<Self, SpoolError> {
+        read_json(&places.outbox(), BOARD)
+    }
+
+    /// Tells it.
+    ///
+    /// # Errors
+    /// [`SpoolError::Io`].
+    pub fn publish(&self, places: &Places, group: Option<u32>) -> Result<(), SpoolError> {
+        let folder = places.outbox();
+        let text = serde_json::to_vec(self).expect("a board has text as keys");
+        write(&folder.join(BOARD), &text, group).map_err(failure(&folder, "write to"))
+    }
+}
+
+/// Leaves what a package manager said for the network process, and gives its name.
+///
+/// # Errors
+/// [`SpoolError::Io`].
+pub fn publish_output(
+    places: &Places,
+    output: &[u8],
+    group: Option<u32>,
+) -> Result<Sha256Digest, SpoolError> {
+    let folder = places.outbox();
+    let digest = protocol::sha256(output);
+    write(&folder.join(digest.to_string()), output, group).map_err(failure(&folder, "write to"))?;
+    Ok(digest)
 }
 
 /// An outbox that cannot be written or read.
@@ -99,8 +162,11 @@ pub fn make_folders(places: &Places, account: Option<Account>) -> Result<(), (Pa
     make(places.state.clone(), 0o755, None, None)?;
     make(places.outbox(), 0o750, None, gid)?;
     make(places.identity(), 0o700, uid, gid)?;
-    make(places.orders(), 0o700, uid, gid)?;
-    make(places.public(), 0o755, uid, gid)
+    make(places.asks(), 0o700, uid, gid)?;
+    make(places.files(), 0o700, uid, gid)?;
+    make(places.public(), 0o755, uid, gid)?;
+    make(places.trust(), 0o700, None, None)?;
+    make(places.work(), 0o700, None, None)
 }
 
 /// Puts a reading into the outbox: documents first, then the list that names them.
@@ -126,7 +192,8 @@ pub fn publish(places: &Places, reading: &Reading, list: List, group: Option<u32
     };
     let text = serde_json::to_vec(&list).expect("a list has text as keys");
     write(&folder.join(LIST), &text, group).map_err(failed("write to"))?;
-    sweep(&folder, &list).map_err(failed("tidy"))
+    let outputs = Board::open(places).map(|board| board.outputs).unwrap_or_default();
+    sweep(&folder, &list, &outputs).map_err(failed("tidy"))
 }
 
 /// What was last seen of neighbours, for the next reading.
@@ -153,16 +220,20 @@ fn write(path: &Path, bytes: &[u8], group: Option<u32>) -> std::io::Result<()> {
     std::fs::rename(next, path)
 }
 
-/// Removes what neither the list names nor is among the latest of the rest.
-fn sweep(folder: &Path, list: &List) -> std::io::Result<()> {
+/// Removes what neither the list nor the board names nor is among the latest of the rest.
+fn sweep(folder: &Path, list: &List, outputs: &[String]) -> std::io::Result<()> {
     let named = list.documents.iter().chain(&list.key_files);
-    let named: BTreeSet<&str> = named.map(|entry| entry.digest.as_str()).collect();
+    let named = named.map(|entry| entry.digest.as_str());
+    let named: BTreeSet<&str> = named
+        .chain(outputs.iter().map(String::as_str))
+        .chain([LIST, BOARD])
+        .collect();
     let mut rest = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name != LIST && !named.contains(&*name) {
+        if !named.contains(&*name) {
             rest.push((entry.metadata()?.mtime(), entry.path()));
         }
     }
@@ -185,19 +256,7 @@ impl Outbox {
     /// Reads the list. An outbox into which nothing was put yet is empty.
     pub fn open(places: &Places) -> Result<Self, SpoolError> {
         let folder = places.outbox();
-        let path = folder.join(LIST);
-        let list = match open(&path) {
-            Ok(Some(file)) => {
-                let mut bytes = Vec::new();
-                file.take(LONGEST_LIST)
-                    .read_to_end(&mut bytes)
-                    .map_err(failure(&folder, "read"))?;
-                serde_json::from_slice(&bytes).map_err(|cause| SpoolError::Malformed { path, cause })?
-            }
-            Ok(None) => return Err(SpoolError::Foreign { path }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => List::default(),
-            Err(error) => return Err(failure(&folder, "read")(error)),
-        };
+        let list = read_json(&folder, LIST)?;
         Ok(Self { folder, list })
     }
 }
@@ -221,6 +280,23 @@ impl Shelf for Outbox {
         let is_whole = offset == 0 && bytes.len() as u64 == size;
         // A power cut may have torn it; then it is not there.
         (is_whole && protocol::sha256(&bytes) == digest).then_some((bytes, size))
+    }
+}
+
+/// A file of the executor's in its one form; the default where there is none yet.
+fn read_json<T: Default + serde::de::DeserializeOwned>(folder: &Path, name: &str) -> Result<T, SpoolError> {
+    let path = folder.join(name);
+    match open(&path) {
+        Ok(Some(file)) => {
+            let mut bytes = Vec::new();
+            file.take(LONGEST_LIST)
+                .read_to_end(&mut bytes)
+                .map_err(failure(folder, "read"))?;
+            serde_json::from_slice(&bytes).map_err(|cause| SpoolError::Malformed { path, cause })
+        }
+        Ok(None) => Err(SpoolError::Foreign { path }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(failure(folder, "read")(error)),
     }
 }
 

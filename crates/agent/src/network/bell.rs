@@ -1,7 +1,7 @@
-//! How the network process asks the executor: it leaves an order, rings on its standard output, and waits for one line on its
+//! How the network process asks the executor: it leaves an ask, rings on its standard output, and waits for one line on its
 //! standard input. The files are what counts; the lines only say when to look.
 
-use crate::executor::orders::{self, Order};
+use crate::executor::asks::{self, Ask};
 use crate::executor::{DONE, RING};
 use crate::service::Places;
 use std::io::{BufRead, BufReader, Stdin, Write};
@@ -24,7 +24,7 @@ impl Bell {
 
     /// Asks to read the host if it changed, and waits until that is done.
     pub(super) fn ring(&mut self, places: &Places) -> std::io::Result<()> {
-        orders::leave(&places.orders(), "collect", Order::Collect {})?;
+        asks::leave(&places.asks(), &Ask::Collect {})?;
         let mut out = std::io::stdout().lock();
         writeln!(out, "{RING}")?;
         out.flush()?;

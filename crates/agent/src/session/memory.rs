@@ -1,7 +1,5 @@
 //! What a session must not forget over a restart. The journal keeps it; everything here is written before it is acted upon.
 
-mod text;
-
 use domain::digest::Sha256Digest;
 use domain::id::HostId;
 use domain::identity::time::{AgentTime, BootClock};
@@ -29,13 +27,13 @@ pub struct Memory {
     /// The key that names this host.
     pub key: Option<Seed>,
     /// The digests of the root certificates that it trusts.
-    #[serde(with = "text::list")]
+    #[serde(with = "crate::text::list")]
     pub pins: Vec<Sha256Digest>,
     /// The server's addresses, the best first.
-    #[serde(with = "text::list")]
+    #[serde(with = "crate::text::list")]
     pub addresses: Vec<ServerAddress>,
     /// The address that answered last.
-    #[serde(with = "text::option")]
+    #[serde(with = "crate::text::option")]
     pub good_address: Option<ServerAddress>,
     /// The server's card that the agent goes by.
     pub card: Option<CardBytes>,
@@ -44,7 +42,7 @@ pub struct Memory {
     /// The name of the next check-in, the same until it is answered: a retry is no copy.
     pub next_check_in: Option<Named>,
     /// The id that this host had before, if it had one.
-    #[serde(with = "text::option")]
+    #[serde(with = "crate::text::option")]
     pub formerly: Option<HostId>,
     /// Time as the server last told it.
     pub time: Option<StoredTime>,
@@ -66,7 +64,7 @@ pub enum Phase {
     /// It has an identity.
     Enrolled {
         /// Its id.
-        #[serde(with = "text::one")]
+        #[serde(with = "crate::text::one")]
         host: HostId,
         /// The name of its site.
         site: String,
@@ -111,7 +109,7 @@ pub enum Enrolment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OldIdentity {
     /// The id that it had.
-    #[serde(with = "text::one")]
+    #[serde(with = "crate::text::one")]
     pub host: HostId,
     /// The key that it had.
     pub key: Seed,

@@ -1,7 +1,7 @@
-//! Values of the domain in the journal: as the text that they show, read back as they are parsed.
+//! Values of the domain in journals and asks: as the text that they show, read back as they are parsed.
 
 /// One value.
-pub(super) mod one {
+pub(crate) mod one {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use std::fmt::Display;
     use std::str::FromStr;
@@ -18,7 +18,7 @@ pub(super) mod one {
 }
 
 /// A value or none.
-pub(super) mod option {
+pub(crate) mod option {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use std::fmt::Display;
     use std::str::FromStr;
@@ -40,7 +40,7 @@ pub(super) mod option {
 }
 
 /// Several values.
-pub(super) mod list {
+pub(crate) mod list {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use std::fmt::Display;
     use std::str::FromStr;
