@@ -241,7 +241,8 @@ impl OrderDocument {
 }
 
 impl WireSnapshot {
-    fn of(snapshot: &order::OrderedSnapshot) -> Self {
+    /// The shape of a snapshot.
+    pub fn of(snapshot: &order::OrderedSnapshot) -> Self {
         let index = |index: &order::OrderedIndex| WireIndex {
             path: index.path.clone(),
             sha256: index.sha256,
@@ -256,7 +257,8 @@ impl WireSnapshot {
         }
     }
 
-    fn into_snapshot(self) -> order::OrderedSnapshot {
+    /// The snapshot of a shape.
+    pub fn into_snapshot(self) -> order::OrderedSnapshot {
         let index = |index: WireIndex| order::OrderedIndex {
             path: index.path,
             sha256: index.sha256,
@@ -273,7 +275,8 @@ impl WireSnapshot {
 }
 
 impl WirePackage {
-    fn of(package: &order::OrderedPackage) -> Self {
+    /// The shape of a package.
+    pub fn of(package: &order::OrderedPackage) -> Self {
         Self {
             name: package.name.clone(),
             architecture: package.architecture.clone(),
@@ -284,7 +287,8 @@ impl WirePackage {
         }
     }
 
-    fn into_package(self) -> order::OrderedPackage {
+    /// The package of a shape.
+    pub fn into_package(self) -> order::OrderedPackage {
         order::OrderedPackage {
             name: self.name,
             architecture: self.architecture,
@@ -297,14 +301,16 @@ impl WirePackage {
 }
 
 impl WireRemoval {
-    fn of(removal: &order::Removal) -> Self {
+    /// The shape of a removal.
+    pub fn of(removal: &order::Removal) -> Self {
         Self {
             name: removal.name.clone(),
             architecture: removal.architecture.clone(),
         }
     }
 
-    fn into_removal(self) -> order::Removal {
+    /// The removal of a shape.
+    pub fn into_removal(self) -> order::Removal {
         order::Removal {
             name: self.name,
             architecture: self.architecture,

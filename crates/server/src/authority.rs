@@ -1,5 +1,5 @@
-//! The server's keys: the authorities, the listener's certificate, the keys that sign answers and audit checkpoints, and
-//! the key of the clone chain; sealed at rest under a master key outside the database. What is certified with them is
+//! The server's keys: the authorities, the listener's certificate, the keys that sign answers, orders and audit checkpoints,
+//! and the key of the clone chain; sealed at rest under a master key outside the database. What is certified with them is
 //! decided elsewhere.
 
 mod given;
@@ -60,6 +60,7 @@ pub struct Authority {
     /// Held by whoever changes the folder of keys.
     turn: Mutex<()>,
     answers: SigningKey,
+    orders: SigningKey,
     audit: SigningKey,
     links: LinkKey,
     tickets: Arc<Tickets>,
@@ -91,6 +92,13 @@ struct Listener {
 struct CertifiedSigningKey {
     key: SigningKey,
     certificate: KeyCertificate,
+}
+
+/// The keys that sign for the server.
+struct SigningKeys {
+    answers: CertifiedSigningKey,
+    orders: CertifiedSigningKey,
+    audit: CertifiedSigningKey,
 }
 
 /// Why the keys could not be opened, made or renewed.
@@ -162,6 +170,8 @@ pub enum Ending {
     Issuing,
     /// The key that signs answers to agents.
     Answers,
+    /// The key that signs orders.
+    Orders,
     /// The listener's own certificate, which renews itself.
     Listener,
     /// The listener's given certificate, which somebody has to renew.
@@ -172,7 +182,7 @@ impl Ending {
     /// How long ahead the alarm begins.
     fn ahead(self) -> SignedDuration {
         match self {
-            Self::Root | Self::Answers => DAY * 365,
+            Self::Root | Self::Answers | Self::Orders => DAY * 365,
             Self::Issuing => DAY * 180,
             Self::Given => DAY * 30,
             Self::Listener => DAY * 7,
@@ -218,7 +228,7 @@ impl Authority {
             now,
             chance,
         };
-        let (roots, answers, audit) = Roots::open(&keys)?;
+        let (roots, signing) = Roots::open(&keys)?;
         let issuing = keys.issuing(&roots.present)?;
         let listener = keys.listener(&roots, &issuing, names)?;
         let links = LinkKey::new(&*keys.symmetric("chain")?);
@@ -231,8 +241,9 @@ impl Authority {
             turn: Mutex::default(),
             issuing: RwLock::new(Arc::new(issuing)),
             listener: RwLock::new(Arc::new(listener)),
-            answers: answers.key,
-            audit: audit.key,
+            answers: signing.answers.key,
+            orders: signing.orders.key,
+            audit: signing.audit.key,
             links,
             tickets: Arc::new(tickets),
             sealer,
@@ -274,6 +285,11 @@ impl Authority {
         &self.answers
     }
 
+    /// The key that signs orders and goes.
+    pub fn orders_key(&self) -> &SigningKey {
+        &self.orders
+    }
+
     /// The key that signs checkpoints of the audit.
     pub fn audit_key(&self) -> &SigningKey {
         &self.audit
@@ -291,7 +307,7 @@ impl Authority {
             epoch: self.epoch,
             addresses: addresses.to_vec(),
             authorities: roots.on_the_card(),
-            keys: vec![roots.answers.clone(), roots.audit.clone()],
+            keys: vec![roots.answers.clone(), roots.orders.clone(), roots.audit.clone()],
         }
     }
 
@@ -365,6 +381,7 @@ impl Authority {
             (Ending::Root, roots.present.validity.until),
             (Ending::Issuing, self.issuing().validity.until),
             (Ending::Answers, roots.answers.not_after),
+            (Ending::Orders, roots.orders.not_after),
             (Ending::Listener, listener.until),
         ];
         endings.extend(self.given().map(|given| (Ending::Given, given.until)));

@@ -3,7 +3,7 @@
 //! completes or forgets.
 
 use super::keys::{KeptKey, Keys};
-use super::{Authority, AuthorityError, CertifiedSigningKey, Listener, Root};
+use super::{Authority, AuthorityError, Listener, Root, SigningKeys};
 use crate::clock::Chance;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,6 +24,7 @@ pub(super) struct Roots {
     pub(super) present: Root,
     pub(super) stage: Stage,
     pub(super) answers: KeyCertificate,
+    pub(super) orders: KeyCertificate,
     pub(super) audit: KeyCertificate,
 }
 
@@ -166,9 +167,7 @@ impl Succession {
 
 impl Roots {
     /// Reads the roots of the folder, and has the present one certify the keys that sign for the server.
-    pub(super) fn open(
-        keys: &Keys<'_>,
-    ) -> Result<(Self, CertifiedSigningKey, CertifiedSigningKey), AuthorityError> {
+    pub(super) fn open(keys: &Keys<'_>) -> Result<(Self, SigningKeys), AuthorityError> {
         let succession = Succession::read(keys)?;
         let present = keys.root(succession.as_ref())?;
         let next = keys.read(NEXT)?;
@@ -190,15 +189,19 @@ impl Roots {
             }
             _ => Stage::Alone,
         };
-        let answers = keys.certified(&present, "answers", Purpose::Answers)?;
-        let audit = keys.certified(&present, "audit", Purpose::Audit)?;
+        let signing = SigningKeys {
+            answers: keys.certified(&present, "answers", Purpose::Answers)?,
+            orders: keys.certified(&present, "orders", Purpose::Orders)?,
+            audit: keys.certified(&present, "audit", Purpose::Audit)?,
+        };
         let roots = Self {
             present,
             stage,
-            answers: answers.certificate.clone(),
-            audit: audit.certificate.clone(),
+            answers: signing.answers.certificate.clone(),
+            orders: signing.orders.certificate.clone(),
+            audit: signing.audit.certificate.clone(),
         };
-        Ok((roots, answers, audit))
+        Ok((roots, signing))
     }
 
     /// The certificates above the issuing authority's, as a server shows them: the root, and for those who know only the

@@ -56,7 +56,7 @@ fn every_secret_lies_sealed_and_opens_again_after_a_restart() {
         .collect();
     sealed.sort();
     let expected = [
-        "answers", "audit", "chain", "issuing", "listener", "root", "tickets",
+        "answers", "audit", "chain", "issuing", "listener", "orders", "root", "tickets",
     ]
     .map(|name| format!("{name}.sealed"));
     assert_eq!(
@@ -147,7 +147,8 @@ fn what_does_not_renew_itself_alarms_in_time_and_soonest_first() {
         [
             (Ending::Listener, true),
             (Ending::Issuing, false),
-            (Ending::Answers, false)
+            (Ending::Answers, false),
+            (Ending::Orders, false)
         ]
     );
     assert!(alarms.is_sorted_by_key(|alarm| alarm.until));
@@ -331,7 +332,7 @@ fn a_change_of_roots_that_was_cut_short_is_completed_or_forgotten() {
     );
     std::fs::rename(keys.join("aside"), keys.join("root-next.sealed")).expect("moved");
     // Cut off right after the one write that decides: everything else is as it was before.
-    let before: Vec<_> = ["issuing", "listener", "answers", "audit"]
+    let before: Vec<_> = ["issuing", "listener", "answers", "orders", "audit"]
         .map(|name| keys.join(format!("{name}.sealed")))
         .into_iter()
         .chain([keys.join("root.der"), keys.join("root-next.sealed")])

@@ -80,6 +80,10 @@ impl Alarm {
                 "The key that signs answers to agents",
                 "Put root.sealed back into the folder of keys and restart the server.",
             ),
+            Ending::Orders => (
+                "The key that signs orders",
+                "Put root.sealed back into the folder of keys and restart the server.",
+            ),
             Ending::Listener => (
                 "The listener's certificate",
                 "It renews itself; look for errors of the folder of keys in the log.",

@@ -176,6 +176,7 @@ fn certificates(alarms: &[Alarm], now: Timestamp) -> Vec<Check> {
             Ending::Root => "The root authority",
             Ending::Issuing => "The issuing authority",
             Ending::Answers => "The key that signs answers to agents",
+            Ending::Orders => "The key that signs orders",
             Ending::Listener => "The listener's certificate",
             Ending::Given => "The certificate that you gave the listener",
         };
@@ -194,7 +195,9 @@ fn certificates(alarms: &[Alarm], now: Timestamp) -> Vec<Check> {
             Ending::Root => {
                 "Prepare the next one with `patchyard authority prepare`: agents learn it ahead of time while they check in."
             }
-            Ending::Answers => "Put root.sealed back into the folder of keys and restart the server.",
+            Ending::Answers | Ending::Orders => {
+                "Put root.sealed back into the folder of keys and restart the server."
+            }
         };
         not_ok("certificates", state, format!("{what} {when}."), next)
     };
