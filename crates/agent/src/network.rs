@@ -3,19 +3,23 @@
 
 mod bell;
 mod edge;
+mod fetch;
+mod files;
 mod look;
 
 pub use bell::Bell;
 pub use edge::boot_clock;
 
 use crate::documents::carry::Carried;
+use crate::executor::asks;
 use crate::executor::spool::Outbox;
 use crate::journal::{self, Journal, JournalError};
 use crate::service::Places;
 use crate::service::log::Log;
 use crate::session::{self, Effect, Event, Failure, Phase, Session, Trouble, upload};
 use crate::status::{self, Standing};
-use crate::transport::{ClientIdentity, ExchangeError, Pins, ProxySettings, Transport, TransportSettings};
+use crate::transport::{ClientIdentity, Pins, ProxySettings, Transport, TransportSettings};
+use bell::Woken;
 use protocol::address::ServerAddress;
 use protocol::token::EnrolmentToken;
 use std::collections::VecDeque;
@@ -71,17 +75,16 @@ pub fn run(network: &mut Network) -> Result<std::convert::Infallible, NetworkErr
         round.begin(network)?;
         let mut pause = round.wake(network)?;
         while let Pause::Sleep(delay) = pause {
-            edge::sleep(delay);
-            pause = round.wake(network)?;
+            pause = match network.wait(delay)? {
+                Woken::Time => round.wake(network)?,
+                Woken::Changed => round.look_at_orders(network)?,
+            };
         }
         // The journal is free now, so that somebody can enrol this host.
         drop(round);
         let before = journal::look(&network.places.identity())?;
         while matches!(&before, Some(memory) if memory.phase == Phase::Unenrolled) || before.is_none() {
-            edge::sleep(LOOK_FOR_ENROLMENT);
-            if let Some(bell) = &mut network.bell {
-                bell.is_alive().then_some(()).ok_or(NetworkError::ExecutorEnded)?;
-            }
+            network.wait(LOOK_FOR_ENROLMENT)?;
             let now = journal::look(&network.places.identity())?;
             if now.is_some_and(|memory| memory.phase != Phase::Unenrolled) {
                 break;
@@ -120,6 +123,35 @@ pub fn enrol(network: &mut Network, token: EnrolmentToken) -> Result<Standing, N
     }
 }
 
+impl Network {
+    /// Waits for this long, or until the executor says something of orders.
+    fn wait(&mut self, delay: Duration) -> Result<Woken, NetworkError> {
+        match &mut self.bell {
+            Some(bell) => bell.wait(delay).map_err(|_| NetworkError::ExecutorEnded),
+            None => {
+                edge::sleep(delay);
+                Ok(Woken::Time)
+            }
+        }
+    }
+
+    fn ring(&mut self) -> Result<(), NetworkError> {
+        match &mut self.bell {
+            Some(bell) => bell.ring().map_err(|_| NetworkError::ExecutorEnded),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves something for the executor; the server says it again if that cannot be done.
+    fn ask(&mut self, ask: &asks::Ask) -> Result<(), NetworkError> {
+        if let Err(error) = asks::leave(&self.places.asks(), ask) {
+            let sentence = format!("Cannot leave {} for the executor: {error}.", ask.name());
+            self.log.say(edge::wall_clock(), &sentence);
+        }
+        self.ring()
+    }
+}
+
 /// A session at work, with what it holds open.
 struct Round {
     journal: Journal,
@@ -150,9 +182,11 @@ impl Round {
 
     fn wake(&mut self, network: &mut Network) -> Result<Pause, NetworkError> {
         let is_enrolled = self.session.memory().host().is_some();
-        if is_enrolled && edge::is_past(self.rung, Duration::from_secs(LEAST_BETWEEN_RINGS)) {
+        let is_due = edge::is_past(self.rung, Duration::from_secs(LEAST_BETWEEN_RINGS));
+        // While an order is carried out the executor reads the host by itself, and nothing here waits for that.
+        if is_enrolled && is_due && !self.session.is_at_an_order() {
             if let Some(bell) = &mut network.bell {
-                bell.ring(&network.places)
+                bell.collect(&network.places)
                     .map_err(|_| NetworkError::ExecutorEnded)?;
             }
             self.rung = Some(edge::now());
@@ -160,11 +194,24 @@ impl Round {
         self.carried = look::carried(self.session.carry());
         let mut look = look::now(&network.places, self.session.memory());
         look.carried = self.carried.iter().map(|carried| carried.file.clone()).collect();
+        if !look.orders.is_active {
+            let wanted = look.orders.wants.iter().map(|wish| wish.digest);
+            let keep: Vec<_> = wanted.chain(self.session.bundles()).collect();
+            files::tidy(&network.places, &keep);
+        }
         self.happen(Event::Wake(look), network)
     }
 
+    fn look_at_orders(&mut self, network: &mut Network) -> Result<Pause, NetworkError> {
+        match look::orders(&network.places) {
+            Ok(board) => self.happen(Event::Orders(board), network),
+            // The look of a whole round says what is wrong.
+            Err(_) => self.wake(network),
+        }
+    }
+
     /// Carries out everything that follows from an event, until the session pauses.
-    fn happen(&mut self, event: Event, network: &Network) -> Result<Pause, NetworkError> {
+    fn happen(&mut self, event: Event, network: &mut Network) -> Result<Pause, NetworkError> {
         let mut events = VecDeque::from([event]);
         let mut pause = Pause::Rest;
         while let Some(event) = events.pop_front() {
@@ -184,6 +231,12 @@ impl Round {
                     Effect::Upload(wanted) => {
                         let shelf = look::Shelves::open(&network.places, &self.carried);
                         events.push_back(Event::Ready(upload::collect(wanted, &shelf)));
+                    }
+                    Effect::Ask(ask) => network.ask(&ask)?,
+                    Effect::Ring => network.ring()?,
+                    Effect::Fetch { from, file, ticket } => {
+                        let fetched = self.fetch(network, &from, file, &ticket);
+                        events.push_back(Event::Fetched(fetched));
                     }
                     Effect::Sleep(delay) => pause = Pause::Sleep(delay),
                     Effect::Rest => pause = Pause::Rest,
@@ -221,7 +274,7 @@ impl Round {
             Ok(answer) => Event::Answer(answer),
             Err(error) => {
                 let later = error.retry_after_seconds();
-                failed(trouble_of(&error), later)
+                failed(trouble_of(&error, error.next_step()), later)
             }
         }
     }
@@ -276,17 +329,14 @@ fn failed(trouble: Trouble, retry_after_seconds: Option<u32>) -> Event {
     })
 }
 
-fn trouble_of(error: &ExchangeError) -> Trouble {
+fn trouble_of(error: &dyn std::error::Error, next_step: String) -> Trouble {
     let sentence = crate::problem::chain(error);
     let mut letters = sentence.chars();
     let first: String = letters
         .next()
         .map(|first| first.to_uppercase().collect())
         .unwrap_or_default();
-    Trouble::new(
-        format!("{first}{}.", letters.as_str()),
-        format!("{}.", error.next_step()),
-    )
+    Trouble::new(format!("{first}{}.", letters.as_str()), format!("{next_step}."))
 }
 
 /// The certificate for TLS while it counts; an ended one is left out, since renewing needs none.

@@ -3,10 +3,12 @@
 //! out what it says, and so does the seeded simulation.
 //!
 //! A session is unenrolled, enrolling, or enrolled (perhaps waiting for somebody's approval), or stopped because its server
-//! said so. Each wake-up begins a round: renew the certificate if it is due, check in, send what the server wants.
+//! said so. Each wake-up begins a round: renew the certificate if it is due, check in, send what the server wants, fetch what
+//! the executor wants for an order.
 
 mod answer;
 mod ask;
+mod errands;
 mod memory;
 mod moment;
 mod refusal;
@@ -15,10 +17,14 @@ mod trouble;
 pub mod upload;
 
 pub use ask::enrolled_elsewhere;
+pub use errands::{Fault, Fetched, Ticket};
 pub use memory::{Enrolment, Memory, Named, NonceText, OldIdentity, Phase, Seed, Stop};
 pub use moment::{Chance, Look, Moment};
 pub use trouble::Trouble;
 
+use crate::executor::asks::Ask;
+use crate::executor::spool::{Board, Wish};
+use errands::Errands;
 use jiff::Timestamp;
 use protocol::address::ServerAddress;
 use protocol::card::Trust;
@@ -70,6 +76,8 @@ struct Underway {
     hold_seconds: u32,
     /// Sources whose index files the server asked for.
     carry: Vec<CarriedSource>,
+    /// What is underway with orders.
+    errands: Errands,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,12 +113,16 @@ pub enum Event {
     Enrol(EnrolmentToken, Look),
     /// The time that the session asked to be woken at has come, or the process has just started.
     Wake(Look),
+    /// During a sleep: what the executor tells of orders has changed.
+    Orders(Board),
     /// A server answered.
     Answer(Vec<u8>),
     /// No answer came.
     Failed(Failure),
     /// The documents asked for by [`Effect::Upload`], as far as they fit into one message.
     Ready(Upload),
+    /// How [`Effect::Fetch`] ended.
+    Fetched(Fetched),
 }
 
 /// Why no answer came.
@@ -153,6 +165,19 @@ pub enum Effect {
     },
     /// Read these documents; [`Event::Ready`] follows.
     Upload(Vec<Wanted>),
+    /// Leave this for the executor, and ring.
+    Ask(Ask),
+    /// Ring: a file that the executor wants is there.
+    Ring,
+    /// Fetch a file into the folder of files; [`Event::Fetched`] follows.
+    Fetch {
+        /// From whom.
+        from: ServerAddress,
+        /// Which.
+        file: Wish,
+        /// What lets this host have it.
+        ticket: Ticket,
+    },
     /// Nothing more to do now; [`Event::Wake`] follows after this time.
     Sleep(Duration),
     /// Nothing more to do until a person enrols this host.
@@ -168,9 +193,11 @@ pub fn next(session: Session, event: Event, moment: &Moment) -> (Session, Vec<Ef
     match event {
         Event::Enrol(token, look) => session.enrol(&token, look, moment, &mut effects),
         Event::Wake(look) => session.wake(look, moment, &mut effects),
+        Event::Orders(board) => session.orders_changed(board, moment, &mut effects),
         Event::Answer(bytes) => session.answered(&bytes, moment, &mut effects),
         Event::Failed(failure) => session.failed(failure, moment, &mut effects),
         Event::Ready(upload) => session.send_documents(upload, moment, &mut effects),
+        Event::Fetched(fetched) => session.fetched(fetched, moment, &mut effects),
     }
     (session, effects)
 }
@@ -195,7 +222,7 @@ impl Session {
 
     /// What is wrong, if anything is.
     pub fn trouble(&self) -> Option<&Trouble> {
-        self.now.trouble.as_ref()
+        self.now.trouble.as_ref().or_else(|| self.fetching_trouble())
     }
 
     /// The computer's own clock minus the server's, in seconds, when the server was last heard.

@@ -1,14 +1,17 @@
-//! One exchange with a server: an envelope out, an envelope back, over HTTPS, through a proxy if one is set. Bounded in size
-//! and time. What may go wrong on the way is told apart for people in `failure`; what the envelopes say is no matter here.
+//! One exchange with a server: an envelope out, an envelope back, over HTTPS, through a proxy if one is set; or one file, by
+//! its digest. Bounded in size and time. What may go wrong on the way is told apart for people in `failure`; what the envelopes
+//! say is no matter here.
 
 mod certificate;
 mod connector;
 pub mod failure;
+mod fetch;
 mod proxy;
 mod tls;
 
 pub use certificate::{SeenCertificate, validity};
 pub use failure::ExchangeError;
+pub use fetch::{AskedFile, Came, FetchError, Sink};
 pub use proxy::{BadProxy, ProxySettings};
 pub use tls::{ClientIdentity, TlsSetupError};
 
@@ -22,7 +25,7 @@ use tls::{AgentClock, Tls};
 use ureq::http::{HeaderMap, header};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 
-/// The path of the one endpoint for agents.
+/// The path of the one endpoint for messages.
 const EXCHANGE_PATH: &str = "/agent/v1/exchange";
 /// The longest wait for a connection, its TLS handshake included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);

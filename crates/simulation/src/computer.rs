@@ -1,6 +1,7 @@
 //! A computer with an agent: a disk that outlives a crash, a boot with its clock, a date that somebody may set, and packages
 //! that somebody changes.
 
+use agent::executor::spool::Board;
 use agent::session::upload::{Shelf, collect};
 use agent::session::{
     Chance, Effect, Event, Failure, Look, Memory, Moment, Phase, Session, Stop, Trouble, next,
@@ -249,6 +250,7 @@ impl Computer {
             },
             troubles: Vec::new(),
             carried: Vec::new(),
+            orders: Board::default(),
         }
     }
 

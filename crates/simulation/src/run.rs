@@ -282,6 +282,7 @@ impl World {
                     let line = format!("{} says: {sentence}", self.computers[place].name);
                     self.line(line);
                 }
+                Effect::Ask(_) | Effect::Ring | Effect::Fetch { .. } => {}
                 Effect::Save | Effect::Reconnect | Effect::Rest => {}
             }
         }

@@ -1,8 +1,8 @@
 //! How the host looks, as far as every user may see it, and what the executor left in the outbox.
 
-use super::edge;
+use super::{edge, files};
 use crate::documents::carry::{self, Carried};
-use crate::executor::spool::Outbox;
+use crate::executor::spool::{Board, Outbox, SpoolError};
 use crate::host::ReadOptions;
 use crate::service::Places;
 use crate::session::upload::Shelf;
@@ -13,6 +13,7 @@ use domain::digest::Sha256Digest;
 use domain::identity::BootId;
 use domain::identity::time::BootClock;
 use protocol::document::DocumentKind;
+use protocol::limits;
 use protocol::message::check_in::{CarriedSource, DocumentName, Measures};
 use std::path::Path;
 
@@ -52,6 +53,10 @@ pub(super) fn now(places: &Places, memory: &Memory) -> Look {
     });
     let documents = documents.collect();
     troubles.extend(list.troubles);
+    let orders = orders(places).unwrap_or_else(|error| {
+        troubles.push(crate::problem::chain(&error));
+        Board::default()
+    });
     let measures = Tree::open(Path::new("/")).ok();
     let measures = measures.map(|tree| survey::measures(&tree, wall_clock.as_microsecond()));
     Look {
@@ -66,7 +71,16 @@ pub(super) fn now(places: &Places, memory: &Memory) -> Look {
             .unwrap_or_default(),
         troubles,
         carried: Vec::new(),
+        orders,
     }
+}
+
+/// What the executor tells of orders, within what a check-in may hold; of what it wants, what is not here yet.
+pub(super) fn orders(places: &Places) -> Result<Board, SpoolError> {
+    let mut board = Board::open(places)?;
+    board.reports.truncate(limits::ORDERS);
+    board.wants.retain(|wish| !files::is_here(places, wish));
+    Ok(board)
 }
 
 fn hostname() -> String {

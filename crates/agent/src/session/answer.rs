@@ -165,7 +165,7 @@ impl Session {
         }
     }
 
-    fn checked_in(&mut self, answer: CheckedIn, moment: &Moment, effects: &mut Vec<Effect>) {
+    fn checked_in(&mut self, mut answer: CheckedIn, moment: &Moment, effects: &mut Vec<Effect>) {
         let Phase::Enrolled { link, stop, .. } = &mut self.memory.phase else {
             return;
         };
@@ -179,15 +179,20 @@ impl Session {
         self.now.failures = 0;
         self.now.clock = ClockTaken::No;
         self.now.hold_seconds = answer.hold_seconds;
-        self.now.carry = answer.carry;
+        self.now.carry = std::mem::take(&mut answer.carry);
         self.memory.check_in_seconds = check_in_seconds(answer.next_check_in_seconds);
         self.memory.last_check_in = Some(self.time(moment).as_microsecond());
         self.memory.next_check_in = None;
-        let is_reconnect_due = answer.card.is_some_and(|card| self.take_card(card, effects));
+        let is_reconnect_due = answer
+            .card
+            .take()
+            .is_some_and(|card| self.take_card(card, effects));
         self.save(effects);
         if is_reconnect_due {
             effects.push(Effect::Reconnect);
         }
+        self.hand_over_card(effects);
+        self.hear_of_orders(&mut answer, effects);
         self.now.wanted = answer.wanted;
         self.go_on_with_documents(moment, effects);
     }

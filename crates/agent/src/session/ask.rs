@@ -1,7 +1,6 @@
 //! What the agent asks, and when: each request is named, numbered, dated by the agent's time and sealed with the host's key.
 
 use super::memory::{Named, NonceText};
-use super::retry::round_delay;
 use super::upload::Sent;
 use super::{
     DOCUMENT_ROUNDS, Effect, Enrolment, Look, Memory, Moment, OldIdentity, Phase, Renewal, Request, Seed,
@@ -59,8 +58,10 @@ impl Session {
     }
 
     /// A round begins.
-    pub(super) fn wake(&mut self, look: Look, moment: &Moment, effects: &mut Vec<Effect>) {
+    pub(super) fn wake(&mut self, mut look: Look, moment: &Moment, effects: &mut Vec<Effect>) {
+        let board = std::mem::take(&mut look.orders);
         self.now.look = Some(look);
+        self.begin_errands(board, moment, effects);
         self.now.request = None;
         self.now.wanted.clear();
         self.now.document_rounds = 0;
@@ -143,20 +144,28 @@ impl Session {
         };
         let look = self.now.look.clone().unwrap_or_default();
         let card = self.memory.card.as_ref().map_or(&[][..], |card| &card.0);
-        let hold_seconds = self.now.hold_seconds.min(protocol::limits::HOLD_SECONDS);
+        let hold_seconds = match self.is_at_an_order() {
+            true => 0,
+            false => self.now.hold_seconds.min(protocol::limits::HOLD_SECONDS),
+        };
+        let (orders, highest_order) = self.orders_to_tell();
+        let bearer = look.bearer(moment.boot_clock);
+        let mut troubles = look.troubles;
+        troubles.extend(self.fetching_trouble().map(|trouble| trouble.sentence.clone()));
+        troubles.truncate(protocol::limits::TROUBLES);
         let message = CheckIn {
             link,
-            bearer: look.bearer(moment.boot_clock),
+            bearer,
             agent_version: look.agent_version,
             mode: look.mode,
             documents: look.documents,
             measures: look.measures,
             hold_seconds,
             card: sha256(card),
-            highest_order: 0,
-            troubles: look.troubles,
+            highest_order,
+            troubles,
             carried: look.carried,
-            orders: Vec::new(),
+            orders,
         };
         let named = self.name_of_next(moment, effects);
         self.send(
@@ -201,11 +210,6 @@ impl Session {
         }
         self.now.document_rounds += 1;
         effects.push(Effect::Upload(std::mem::take(&mut self.now.wanted)));
-    }
-
-    pub(super) fn end_round(&mut self, moment: &Moment, effects: &mut Vec<Effect>) {
-        let delay = round_delay(self.memory.check_in_seconds, self.now.hold_seconds, moment);
-        self.sleep(delay, moment, effects);
     }
 
     pub(super) fn sleep(&mut self, delay: std::time::Duration, moment: &Moment, effects: &mut Vec<Effect>) {

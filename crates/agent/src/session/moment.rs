@@ -1,5 +1,6 @@
 //! What a session is told of the world at one moment: clocks, chance, and how the host looks.
 
+use crate::executor::spool::Board;
 use domain::identity::time::BootClock;
 use jiff::Timestamp;
 use protocol::message::check_in::{Bearer, CarriedFile, DocumentName, Measures, Mode};
@@ -75,6 +76,8 @@ pub struct Look {
     pub troubles: Vec<String>,
     /// Index files of sources that the server asked to be carried.
     pub carried: Vec<CarriedFile>,
+    /// What the executor tells of orders; of what it wants, what is not here yet.
+    pub orders: Board,
 }
 
 impl Look {

@@ -2,6 +2,7 @@
 //! does when it is refused.
 
 mod host;
+mod orders;
 mod refusals;
 mod server;
 mod trust;

@@ -121,6 +121,8 @@ impl Host {
                     }
                 },
                 Effect::Upload(wanted) => self.computer.upload(wanted, now(), &mut self.chance),
+                // Nobody gives orders here.
+                Effect::Ask(_) | Effect::Ring | Effect::Fetch { .. } => continue,
                 Effect::Save | Effect::Reconnect | Effect::Sleep(_) | Effect::Rest | Effect::Say(_) => {
                     continue;
                 }

@@ -1,8 +1,12 @@
 //! A host whose agent is the real session, with clocks, chance, documents and a network that the test holds in its hand.
 
 use super::server::Server;
+use agent::executor::asks::Ask;
+use agent::executor::spool::{Board, Wish};
 use agent::session::upload::{Shelf, collect};
-use agent::session::{Chance, Effect, Event, Failure, Look, Memory, Moment, Session, Trouble, next};
+use agent::session::{
+    Chance, Effect, Event, Failure, Fetched, Look, Memory, Moment, Session, Ticket, Trouble, next,
+};
 use domain::digest::Sha256Digest;
 use domain::identity::BootId;
 use domain::identity::time::BootClock;
@@ -35,6 +39,16 @@ pub struct Host {
     pub said: Vec<String>,
     pub sent_to: Vec<ServerAddress>,
     pub reconnects: u32,
+    /// What the executor tells of orders.
+    pub board: Board,
+    /// What the executor was asked for.
+    pub asked: Vec<Ask>,
+    /// How often it was rung that files are there.
+    pub rings: u32,
+    /// Which files were fetched, from whom, and by which ticket.
+    pub fetches: Vec<(ServerAddress, Wish, Ticket)>,
+    /// How fetches end, the next one first, and how long each takes, in seconds; the rest is whole at once.
+    pub fetching: VecDeque<(Fetched, u64)>,
     draws: u64,
     seed: u8,
 }
@@ -81,6 +95,11 @@ impl Host {
             said: Vec::new(),
             sent_to: Vec::new(),
             reconnects: 0,
+            board: Board::default(),
+            asked: Vec::new(),
+            rings: 0,
+            fetches: Vec::new(),
+            fetching: VecDeque::new(),
             draws: 0,
             seed,
         }
@@ -130,6 +149,7 @@ impl Host {
             agent_version: "0.1.0".to_owned(),
             hardware: Some([self.seed; 16]),
             documents: documents.collect(),
+            orders: self.board.clone(),
             ..Look::default()
         }
     }
@@ -169,6 +189,14 @@ impl Host {
                         events.push_back(exchange(server, &envelope, ways.next().unwrap_or(Way::Clear)));
                     }
                     Effect::Upload(wanted) => events.push_back(Event::Ready(collect(wanted, &self.shelf))),
+                    Effect::Ask(ask) => self.asked.push(ask),
+                    Effect::Ring => self.rings += 1,
+                    Effect::Fetch { from, file, ticket } => {
+                        self.fetches.push((from, file, ticket));
+                        let (fetched, seconds) = self.fetching.pop_front().unwrap_or((Fetched::Whole, 0));
+                        self.pass(server, seconds);
+                        events.push_back(Event::Fetched(fetched));
+                    }
                     Effect::Sleep(delay) => end = Some(End::Sleep(delay)),
                     Effect::Rest => end = Some(End::Rest),
                 }

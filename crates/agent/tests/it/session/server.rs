@@ -17,6 +17,7 @@ use protocol::link::{Link, LinkKey};
 use protocol::message::check_in::{CardBytes, CarriedSource, CheckIn, CheckedIn, Wanted};
 use protocol::message::documents::{Documents, DocumentsTaken, Form, RefusedDocument, WhyRefused};
 use protocol::message::enrol::{Credential, Enrol, Enrolled, Standing, copy_claim, introducing};
+use protocol::message::orders::{GoBytes, OfferedOrder};
 use protocol::message::refused::{RefusalKind, Refused};
 use protocol::message::renew::{Renew, Renewed};
 use protocol::message::{Kind, Message};
@@ -58,7 +59,19 @@ pub struct Server {
     pub announce: Option<ServerCard>,
     pub hold_seconds: u32,
     pub carry: Vec<CarriedSource>,
+    /// What every check-in is answered of orders.
+    pub of_orders: OfOrders,
     links: LinkKey,
+}
+
+/// What a check-in is answered of orders.
+#[derive(Clone, Debug, Default)]
+pub struct OfOrders {
+    pub orders: Vec<OfferedOrder>,
+    pub goes: Vec<GoBytes>,
+    pub withdrawn: Vec<Sha256Digest>,
+    pub heard: Vec<Sha256Digest>,
+    pub ticket: Option<String>,
 }
 
 /// A root authority.
@@ -101,6 +114,7 @@ impl Server {
             announce: None,
             hold_seconds: 0,
             carry: Vec::new(),
+            of_orders: OfOrders::default(),
             links: LinkKey::new(&[3; 32]),
         }
     }
@@ -314,6 +328,11 @@ impl Server {
             hold_seconds: self.hold_seconds,
             card: (!is_card_known).then(|| CardBytes(card.to_bytes())),
             carry: self.carry.clone(),
+            orders: self.of_orders.orders.clone(),
+            goes: self.of_orders.goes.clone(),
+            withdrawn: self.of_orders.withdrawn.clone(),
+            heard: self.of_orders.heard.clone(),
+            ticket: self.of_orders.ticket.clone(),
             ..CheckedIn::of(link)
         };
         Ok((Kind::CHECKED_IN, answer.to_body()))
