@@ -18,6 +18,7 @@ pub mod kept;
 pub mod keys;
 pub mod mode;
 pub mod network;
+pub mod order;
 pub mod preferences;
 pub mod prepare_image;
 pub mod problem;
