@@ -9,6 +9,7 @@ pub mod force;
 pub mod host;
 mod keep;
 pub(crate) mod load;
+pub mod moment;
 mod write;
 
 pub use keep::{Fleets, TenantFleet};

@@ -6,6 +6,7 @@ pub mod carry;
 pub mod derive;
 pub mod fetching;
 pub mod propose;
+pub mod resolve;
 pub mod row;
 pub mod space;
 mod sync;

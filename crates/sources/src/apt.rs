@@ -4,6 +4,7 @@ pub mod answer;
 pub mod channels;
 pub mod clearsign;
 pub mod decompress;
+pub mod details;
 pub mod fetch;
 pub mod freshness;
 pub mod index;

@@ -98,6 +98,26 @@ pub fn is_granted(view: &mut View, scope: &Scope, digest: Sha256Digest) -> Resul
     Ok(found.is_some())
 }
 
+/// What is granted for one thing and may be served for it: content that a scan found bad never is.
+///
+/// # Errors
+/// Of the database.
+pub fn served_for(
+    view: &mut View,
+    scope: &Scope,
+    reason: GrantReason,
+    reference: [u8; 16],
+) -> Result<Vec<Sha256Digest>, Error> {
+    view.list(
+        "SELECT g.digest FROM content_grants g
+         WHERE g.owner = $1 AND g.reason = $2 AND g.reference = $3 AND NOT EXISTS (
+             SELECT 1 FROM content_scans s WHERE s.digest = g.digest AND s.state = 'infected')
+         ORDER BY g.digest",
+        values![scope.owner(), reason, reference],
+        |row| row.get(0),
+    )
+}
+
 /// Hands over every grant in the order of digests: for marking what a sweep must keep.
 ///
 /// # Errors

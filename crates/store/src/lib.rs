@@ -13,6 +13,7 @@ mod schema;
 mod scope;
 mod value;
 
+pub mod acquisition;
 pub mod agent_chain;
 pub mod agent_key;
 pub mod audit;

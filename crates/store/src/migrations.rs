@@ -224,6 +224,7 @@ const STEPS: &[Step] = steps![
     "0004_catalog",
     "0005_findings",
     "0006_orders",
+    "0007_acquisitions",
 ];
 
 /// The newest step that this program knows.

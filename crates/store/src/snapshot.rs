@@ -225,6 +225,27 @@ pub fn get(
     )
 }
 
+/// The last adopted snapshot of a source with this release file.
+///
+/// # Errors
+/// Of the database.
+pub fn by_digest(
+    view: &mut View,
+    _: &Whole,
+    source: SourceId,
+    digest: Sha256Digest,
+) -> Result<Option<Snapshot>, Error> {
+    view.find(
+        format!(
+            "SELECT {COLUMNS} FROM snapshots
+             WHERE owner = (SELECT owner FROM sources WHERE id = $1) AND source_id = $1 AND digest = $2
+             ORDER BY adopted_at DESC, id DESC LIMIT 1"
+        ),
+        values![source, digest],
+        read,
+    )
+}
+
 /// The snapshots that were in force at this moment, of the sources that the tenant sees.
 ///
 /// # Errors

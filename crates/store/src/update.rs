@@ -141,6 +141,31 @@ pub fn get(view: &mut View, scope: &Scope, id: UpdateKey) -> Result<Option<Updat
     )
 }
 
+/// The updates of this identity that the tenant sees: everybody's, its own, or both.
+///
+/// # Errors
+/// Of the database.
+pub fn by_identity(view: &mut View, scope: &Scope, identity: &UpdateIdentity) -> Result<Vec<Update>, Error> {
+    view.list(
+        format!(
+            "SELECT {COLUMNS} FROM updates
+             WHERE owner IN ($1, $2) AND source = $3 AND source_version = $4 AND build = $5 AND origin = $6
+               AND signing_keys = $7
+             ORDER BY owner"
+        ),
+        values![
+            Owner::Shared,
+            scope,
+            &identity.source,
+            &identity.source_version,
+            &identity.build,
+            &identity.origin,
+            &identity.signing_keys
+        ],
+        read,
+    )
+}
+
 /// Those of these that the tenant sees, in the order of ids.
 ///
 /// # Errors

@@ -5,31 +5,24 @@ use super::refusal::Refusal;
 use super::shape::When;
 use crate::Context;
 use crate::assess::catch_up;
-use crate::assess::channels::Channels;
-use crate::assess::documents::{keys_named, read_config};
 use crate::assess::host::{self as close, HostFindings};
+use crate::assess::moment::{Known, Moment, known_at};
 use crate::assess::{LoadError, load};
-use crate::catalog::row;
 use crate::reconcile::chain;
 use domain::assess::at_risk::{Name, Range, Warning};
 use domain::assess::coverage::HostStanding;
-use domain::assess::findings::Subject;
 use domain::assess::fleet::HostNo;
-use domain::assess::phasing::InChroot;
 use domain::catalog::update::Classification;
 use domain::digest::Sha256Digest;
-use domain::host::inventory::Inventory;
 use domain::id::{HostId, UpdateKey};
 use jiff::Timestamp;
 use protocol::document::Document as _;
 use protocol::document::facts::FactsDocument;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
-use sources::apt::channels::Keyrings;
 use std::collections::HashMap;
 use std::sync::Arc;
-use store::document::DocumentKind;
-use store::{Scope, View, Whole, finding, host, host_document, snapshot};
+use store::{Scope, View, finding, host};
 use utoipa::ToSchema;
 
 /// What one host misses.
@@ -70,28 +63,6 @@ pub struct PackageView {
     pub state: &'static str,
     /// What stands in the way, in words.
     pub reason: Option<String>,
-}
-
-/// A host's documents of one moment, with the channels that they meant then.
-pub(super) struct Moment {
-    pub(super) channels: Channels,
-    inventory: Inventory,
-    pub(super) doubts: Vec<String>,
-    machine_id: Option<String>,
-    in_chroot: InChroot,
-    pub(super) observed_at: Timestamp,
-    pub(super) received_at: Timestamp,
-}
-
-impl Moment {
-    pub(super) fn subject(&self) -> Subject<'_> {
-        Subject::new(
-            &self.channels.host.config,
-            &self.inventory,
-            self.machine_id.clone(),
-            self.in_chroot,
-        )
-    }
 }
 
 /// What a host misses, or missed at some moment as known then.
@@ -177,19 +148,6 @@ pub async fn explain(
     told.ok_or(Refusal::NotFound { what: "package" })
 }
 
-/// The documents that were a host's at a moment, as rows.
-struct Documents {
-    inventory: Vec<u8>,
-    inventory_digest: Sha256Digest,
-    config: Vec<u8>,
-    config_digest: Sha256Digest,
-    facts: Option<Vec<u8>>,
-    key_files: HashMap<Sha256Digest, Arc<[u8]>>,
-    in_force: crate::assess::force::InForce,
-    observed_at: Timestamp,
-    received_at: Timestamp,
-}
-
 /// What was known of a host at a moment; none of a host that had not reported.
 ///
 /// # Errors
@@ -200,25 +158,11 @@ pub(super) async fn moment(
     id: HostId,
     as_of: Option<Timestamp>,
 ) -> Result<Option<Moment>, Refusal> {
-    let found = context
-        .db
-        .attempt_read(move |view| documents(view, &scope, id, as_of))
-        .await
-        .map_err(of_load)?;
-    let Some(Found::Documents(documents)) = found else {
-        return match found {
-            None => Err(Refusal::NotFound { what: "host" }),
-            Some(_) => Ok(None),
-        };
-    };
-    let content = context.content.clone();
-    let at = as_of.unwrap_or_else(|| context.clock.now());
-    let looking = tokio::task::spawn_blocking(move || resolve(*documents, &content, at));
-    looking
-        .await
-        .expect("looking at a host does not panic")
-        .map(Some)
-        .map_err(of_load)
+    match known_at(context, scope, id, as_of).await.map_err(of_load)? {
+        Known::NoHost => Err(Refusal::NotFound { what: "host" }),
+        Known::Nothing => Ok(None),
+        Known::Moment(moment) => Ok(Some(*moment)),
+    }
 }
 
 pub(super) fn of_load(error: LoadError) -> Refusal {
@@ -229,93 +173,6 @@ pub(super) fn of_load(error: LoadError) -> Refusal {
             Refusal::Fault("the host's documents cannot be read")
         }
     }
-}
-
-/// What there is of a host.
-enum Found {
-    Nothing,
-    Documents(Box<Documents>),
-}
-
-fn documents(
-    view: &mut View,
-    scope: &Scope,
-    id: HostId,
-    as_of: Option<Timestamp>,
-) -> Result<Option<Found>, LoadError> {
-    if host::get(view, scope, id)?.is_none() {
-        return Ok(None);
-    }
-    let at = as_of.unwrap_or(Timestamp::MAX);
-    let inventory = host_document::as_of(view, scope, id, DocumentKind::Inventory, at)?;
-    let config = host_document::as_of(view, scope, id, DocumentKind::ChannelConfig, at)?;
-    let facts = host_document::as_of(view, scope, id, DocumentKind::Facts, at)?;
-    let (Some(inventory), Some(config)) = (inventory, config) else {
-        return Ok(Some(Found::Nothing));
-    };
-    let inventory_bytes = load::bytes_of(view, scope, inventory.digest)?;
-    let config_bytes = load::bytes_of(view, scope, config.digest)?;
-    let (Some(inventory_bytes), Some(config_bytes)) = (inventory_bytes, config_bytes) else {
-        return Ok(Some(Found::Nothing));
-    };
-    let facts = match facts {
-        Some(facts) => load::bytes_of(view, scope, facts.digest)?,
-        None => None,
-    };
-    let mut key_files = HashMap::new();
-    for key in keys_named(&load::read_channel_config(config.digest, &config_bytes)?) {
-        if let Some(bytes) = load::bytes_of(view, scope, key)? {
-            key_files.insert(key, bytes.into());
-        }
-    }
-    let snapshots = match as_of {
-        Some(at) => snapshot::as_of(view, scope, at)?,
-        None => snapshot::in_force(view, &Whole::server())?,
-    };
-    let mut in_force = row::in_force(view, scope, snapshots)?;
-    if let Some(at) = as_of {
-        in_force = in_force.as_known_at(at);
-    }
-    Ok(Some(Found::Documents(Box::new(Documents {
-        inventory: inventory_bytes,
-        inventory_digest: inventory.digest,
-        config: config_bytes,
-        config_digest: config.digest,
-        facts,
-        key_files,
-        in_force,
-        observed_at: inventory.observed_at,
-        received_at: inventory.received_at,
-    }))))
-}
-
-fn resolve(documents: Documents, content: &content::Store, at: Timestamp) -> Result<Moment, LoadError> {
-    let config = load::read_channel_config(documents.config_digest, &documents.config)?;
-    let in_chroot = match config.in_chroot {
-        true => InChroot::Yes,
-        false => InChroot::No,
-    };
-    let read = read_config(config, &documents.key_files);
-    let inventory = load::read_inventory(documents.inventory_digest, &documents.inventory)?;
-    let facts = documents
-        .facts
-        .as_deref()
-        .and_then(|bytes| FactsDocument::parse_kept(bytes).ok());
-    Ok(Moment {
-        channels: Channels::resolve(
-            Arc::new(read.host),
-            &documents.in_force,
-            &Keyrings::default(),
-            content,
-            at,
-        ),
-        inventory,
-        doubts: read.doubts,
-        machine_id: facts.and_then(|facts| facts.system.machine_id),
-        in_chroot,
-        observed_at: documents.observed_at,
-        received_at: documents.received_at,
-    })
 }
 
 /// A question about who is at risk.

@@ -102,7 +102,8 @@ pub fn explain_package(
     Some(facts.iter().map(ToString::to_string).collect())
 }
 
-fn judged<'a>(channels: &'a Channels, subject: &Subject<'a>) -> Findings<'a> {
+/// Every package of a host judged by its channels.
+pub(crate) fn judged<'a>(channels: &'a Channels, subject: &Subject<'a>) -> Findings<'a> {
     Findings::of(
         subject,
         channels.listings.all(),

@@ -3,13 +3,14 @@
 use crate::engines::{WHOLE, a_host, a_tenant, at, bytes, digest, on_both};
 use crate::packages::reported;
 use domain::id::{SnapshotId, SourceId, UpdateKey};
+use store::acquisition::{Scan, ScanState};
 use store::channel_match::ChannelMatch;
 use store::content_grant::{ContentGrant, GrantReason};
 use store::document::DocumentKind;
 use store::snapshot::{Adopted, NewSnapshot};
 use store::source::{NewSource, SourceEdit, SourceKind, SourceState, SyncNote, Went};
 use store::update::{ByFirstSeen, Listing, UpdateClass, UpdateFilter, UpdateIdentity, UpdateState};
-use store::{Owner, channel_match, content_grant, snapshot, source, update};
+use store::{Owner, acquisition, channel_match, content_grant, snapshot, source, update};
 
 pub fn source_id(number: u64) -> SourceId {
     SourceId(bytes(12, number))
@@ -454,5 +455,48 @@ fn content_is_served_by_grant_and_kept_while_one_stands() {
         assert!(may(one, 2).await.expect("read"), "another grant stands");
         assert_eq!(take_back(3).await.expect("write"), 1);
         assert!(!may(one, 2).await.expect("read"));
+    });
+}
+
+#[test]
+fn what_a_scan_found_bad_is_served_for_nothing_and_stays_bad() {
+    on_both(async |db| {
+        let one = a_tenant(&db, 1).await;
+        let grant = |number| ContentGrant {
+            owner: one.owner(),
+            digest: digest(number),
+            reason: GrantReason::PackageFile,
+            reference: [9; 16],
+            size_bytes: 10,
+        };
+        let grants = vec![grant(1), grant(2), grant(3)];
+        db.write(move |tx| content_grant::give(tx, &WHOLE, &grants, at(0)))
+            .await
+            .expect("write");
+        let scanned = |number, state| {
+            let scan = Scan {
+                digest: digest(number),
+                state,
+                detail: "Eicar-Test-Signature".into(),
+                engine: "ClamAV 1.0.7/27500".into(),
+                scanned_at: at(1),
+            };
+            db.write(move |tx| acquisition::note_scan(tx, &WHOLE, &scan))
+        };
+        scanned(1, ScanState::NotScanned).await.expect("write");
+        scanned(1, ScanState::Clean).await.expect("write");
+        scanned(2, ScanState::Infected).await.expect("write");
+        scanned(2, ScanState::Clean).await.expect("write");
+        let served = db
+            .read(move |view| content_grant::served_for(view, &one, GrantReason::PackageFile, [9; 16]))
+            .await
+            .expect("read");
+        assert_eq!(served, [digest(1), digest(3)]);
+        for (number, state) in [(1, ScanState::Clean), (2, ScanState::Infected)] {
+            let scan = db
+                .read(move |view| acquisition::scan(view, &WHOLE, digest(number)))
+                .await;
+            assert_eq!(scan.expect("read").map(|scan| scan.state), Some(state));
+        }
     });
 }

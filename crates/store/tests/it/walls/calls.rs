@@ -15,6 +15,7 @@ use domain::assess::fleet::{ChunkNo, Counts, HostNo, PackageId};
 use domain::id::{ChangeId, KeyId, RoleId, SiteId, UserId};
 use store::audit::RecordFilter;
 use store::channel_match::ChannelMatch;
+use store::content_grant::GrantReason;
 use store::deployment::Intent;
 use store::document::DocumentKind;
 use store::enrolment_token::Spent;
@@ -25,9 +26,10 @@ use store::source::SourceState;
 use store::update::UpdateFilter;
 use store::user::{UserEdit, UserState};
 use store::{
-    Change, Error, Scope, Tx, agent_chain, agent_key, audit, channel_match, content_grant, coverage,
-    deployment, document, enrolment_token, finding, host, host_change, host_document, inventory_package,
-    liveness, order, role, rollout_change, site, snapshot, source, tenant, token, update, user,
+    Change, Error, Scope, Tx, acquisition, agent_chain, agent_key, audit, channel_match, content_grant,
+    coverage, deployment, document, enrolment_token, finding, host, host_change, host_document,
+    inventory_package, liveness, order, role, rollout_change, site, snapshot, source, tenant, token, update,
+    user,
 };
 
 type Run = fn(&mut Tx, &Scope, &World) -> Result<Seen, Error>;
@@ -277,7 +279,15 @@ fn of_catalog() -> Vec<Call> {
         "update::get_many" => update::get_many(tx, scope, &[update_key(1)]);
         "update::page" => update::page(tx, scope, &UpdateFilter::default(), None, 10);
         "update::listings" => update::listings(tx, scope, update_key(1));
+        "update::by_identity" => {
+            let (_, identity, _) = crate::catalog::an_update(1, store::update::UpdateClass::Security);
+            update::by_identity(tx, scope, &identity)
+        };
         "content_grant::is_granted" => content_grant::is_granted(tx, scope, digest(40));
+        "content_grant::served_for" => {
+            content_grant::served_for(tx, scope, GrantReason::Snapshot, snapshot_id().0)
+        };
+        "acquisition::of_digest" => acquisition::of_digest(tx, scope, digest(40));
     }
 }
 

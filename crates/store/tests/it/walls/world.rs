@@ -9,6 +9,7 @@ use domain::id::{
     AuditId, ChangeId, DeploymentId, EnrolmentTokenId, GrantId, KeyId, NodeId, RequestId, RoleId, SnapshotId,
     TokenId,
 };
+use store::acquisition::Acquisition;
 use store::agent_chain::AgentChain;
 use store::agent_key::Validity;
 use store::audit::{ActorKind, NewRecord, Personal};
@@ -33,9 +34,9 @@ use store::source::SourceState;
 use store::token::NewToken;
 use store::update::{Listing, UpdateClass};
 use store::{
-    Db, Error, Scope, Tx, agent_chain, agent_key, audit, channel_match, content_grant, coverage, deployment,
-    document, enrolment_token, finding, host, host_change, host_document, idempotency_key, inventory_package,
-    lease, liveness, order, role, rollout_change, snapshot, source, token, update, user,
+    Db, Error, Scope, Tx, acquisition, agent_chain, agent_key, audit, channel_match, content_grant, coverage,
+    deployment, document, enrolment_token, finding, host, host_change, host_document, idempotency_key,
+    inventory_package, lease, liveness, order, role, rollout_change, snapshot, source, token, update, user,
 };
 
 /// The world's two tenants, and the lease under which it was assessed.
@@ -409,7 +410,18 @@ fn catalog(tx: &mut Tx, scope: &Scope) -> Result<(), Error> {
         reference: snapshot_id().0,
         size_bytes: 1,
     };
-    content_grant::give(tx, &WHOLE, &[grant], at(1))
+    content_grant::give(tx, &WHOLE, &[grant], at(1))?;
+    let file = Acquisition {
+        owner,
+        source: source_id(1),
+        digest: digest(40),
+        size_bytes: 1,
+        place: "pool/a.deb".into(),
+        release: digest(41),
+        signed_by: "[\"AA\"]".into(),
+        acquired_at: at(1),
+    };
+    acquisition::note(tx, &WHOLE, &[file])
 }
 
 /// A change with an order that failed and one that is open.
