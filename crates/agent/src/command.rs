@@ -2,6 +2,7 @@
 
 mod enrol;
 mod run;
+mod transact;
 
 use crate::{now, variable};
 use agent::mode::{self, Mode};
@@ -61,6 +62,18 @@ enum Word {
     /// Read the host into the outbox; the executor starts this.
     #[command(hide = true)]
     Collect,
+    /// Carry out an order that may begin; the executor starts this in a unit of its own.
+    #[command(hide = true)]
+    Transact {
+        /// The order's number.
+        number: u64,
+    },
+    /// Say whether what apt is about to do is what was ordered; apt asks before it starts dpkg.
+    #[command(hide = true)]
+    Hook {
+        /// The order's number.
+        number: u64,
+    },
     /// Talk to the server; the executor starts this under another user.
     #[command(hide = true)]
     Network {
@@ -86,6 +99,8 @@ impl Arguments {
             Word::PrepareImage => prepare(&places),
             Word::Forget { purge } => forget(&places, *purge),
             Word::Collect => run::collect(&places),
+            Word::Transact { number } => transact::transact(&places, *number),
+            Word::Hook { number } => transact::answer(&places, *number),
             Word::Network { once: true, .. } => run::network_once(&self, &places),
             Word::Network { enrol: true, .. } => enrol::network(&self, &places),
             Word::Network { .. } => run::network(&self, &places),

@@ -97,6 +97,14 @@ fn gather(
     }
 }
 
+/// What still runs replaced files, and why the host would have to be rebooted: the part of [`facts`] that is looked at after an
+/// installation, by itself.
+pub fn pending_restart(tree: &Tree, inventory: &Inventory) -> Known<PendingRestart> {
+    let kernels = kernels::read(tree, &virtualisation(tree), inventory);
+    let nobody = Known::unknown("sockets were not asked for");
+    restart(tree, &proc::read(tree, &nobody), &kernels)
+}
+
 fn restart(tree: &Tree, running: &Known<proc::Running>, kernels: &Kernels) -> Known<PendingRestart> {
     let running = match running {
         Known::Known(running) => running,

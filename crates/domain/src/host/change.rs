@@ -3,7 +3,7 @@
 
 mod author;
 
-pub use author::{Author, Evidence, author};
+pub use author::{Author, Evidence, ORDER_OPTION, author};
 
 use std::collections::{BTreeMap, BTreeSet};
 

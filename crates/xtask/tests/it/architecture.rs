@@ -209,6 +209,10 @@ fn the_product_starts_only_the_programs_that_are_named() {
             "crates/agent/src/command/run.rs:",
             "the agent itself: one job of the network process",
         ),
+        (
+            "crates/agent/src/packages/tool.rs:",
+            "apt and dpkg for orders, systemd and setsid around them: each is named there",
+        ),
     ];
     let words = ["process::Command", "Command::new("];
     assert_eq!(unnamed_places_of(&folders, &words, &named), [""; 0]);
