@@ -4,6 +4,8 @@
 mod card;
 mod carry;
 mod check_in;
+pub mod content;
+pub mod content_ticket;
 mod documents;
 mod enrol;
 mod flush;

@@ -2,6 +2,7 @@
 //! snapshot lists otherwise than the one before becomes rows once.
 
 pub mod access;
+pub mod acquire;
 pub mod carry;
 pub mod derive;
 pub mod fetching;

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod agent;
 pub mod auth;
+pub mod content;
 pub mod cursor;
 pub mod gate;
 pub mod limits;
@@ -27,5 +28,6 @@ pub fn router(context: &Context) -> axum::Router {
 pub fn of(context: &Context, cost: Cost) -> axum::Router {
     admin::router(admin::Api::new(context, cost))
         .merge(public::routes(context))
+        .merge(content::routes(context))
         .layer(axum::middleware::map_response(auth::protected))
 }

@@ -1,6 +1,7 @@
 //! What a server is told before it starts: the data directory, its `settings.toml`, and the values used where that says
 //! nothing. Nothing here reads the environment; the shell hands values down.
 
+use domain::id::SourceId;
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -41,6 +42,27 @@ pub struct SettingsFile {
     pub limits: Limits,
     /// How long what is no longer in force is kept.
     pub retention: Retention,
+    /// Who scans package files before hosts get them; nobody where it is absent.
+    pub scan: Option<Scanning>,
+}
+
+/// Scanning of package files by clamd.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scanning {
+    /// Where clamd listens: the absolute path of its socket, or `host:port`.
+    pub clamd: String,
+    /// The ids of sources whose files are served although clamd cannot be asked, or takes no files that large. What it finds
+    /// bad is never served. None by default.
+    #[serde(default)]
+    pub serve_unscanned: Vec<String>,
+}
+
+impl Scanning {
+    /// Whether files of this source are served unscanned where they cannot be scanned.
+    pub fn serves_unscanned(&self, source: SourceId) -> bool {
+        self.serve_unscanned.iter().any(|id| id.parse() == Ok(source))
+    }
 }
 
 /// Days for which the past is kept, each 1 to 36,500. What is in force is kept however old it is.
@@ -105,6 +127,7 @@ impl Default for SettingsFile {
             hold_seconds: 55,
             limits: Limits::default(),
             retention: Retention::default(),
+            scan: None,
         }
     }
 }
@@ -245,6 +268,15 @@ impl SettingsFile {
                 return refused(name, value.to_string(), "1 to 36500");
             }
         }
+        if let Some(scan) = &self.scan {
+            if !(scan.clamd.starts_with('/') || is_host_and_port(&scan.clamd)) {
+                let value = format!("{:?}", scan.clamd);
+                return refused("scan.clamd", value, "an absolute path or host:port");
+            }
+            if let Some(id) = (scan.serve_unscanned.iter()).find(|id| SourceId::parse(id).is_err()) {
+                return refused("scan.serve_unscanned", format!("{id:?}"), "ids of sources");
+            }
+        }
         if limits.body_bytes < 16 << 20 || limits.body_bytes > 16 << 30 {
             let range = "16777216 (16 MiB) to 17179869184 (16 GiB)";
             return refused("limits.body_bytes", limits.body_bytes.to_string(), range);
@@ -311,6 +343,8 @@ mod tests {
             "[limits]\nbody_bytes = 1",
             "[retention]\nfinding_days = 0",
             "[retention]\nsnapshot_days = 36501",
+            "[scan]\nclamd = 'clamd.ctl'",
+            "[scan]\nclamd = '/run/clamd'\nserve_unscanned = ['debian']",
         ] {
             assert!(
                 matches!(written(refused), Err(SettingsError::OutOfRange { .. })),

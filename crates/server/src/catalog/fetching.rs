@@ -179,7 +179,7 @@ pub fn carried_uri(place: &Place) -> String {
 }
 
 /// Files of this computer are never read, whatever an address says: addresses come from hosts.
-fn fetch_config(content: &Store, wanted: &Wanted) -> FetchConfig {
+pub(super) fn fetch_config(content: &Store, wanted: &Wanted) -> FetchConfig {
     let files = Arc::new(wanted.carried.clone().unwrap_or_default());
     let content = content.clone();
     FetchConfig {

@@ -66,6 +66,13 @@ pub struct NeededFile {
     pub release: Sha256Digest,
 }
 
+impl NeededFile {
+    /// Whether it is the file of a package, which is unpacked on hosts.
+    pub fn is_package(&self) -> bool {
+        self.below == Below::Archive
+    }
+}
+
 /// What the path of a file goes on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Below {

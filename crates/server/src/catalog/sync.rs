@@ -283,7 +283,7 @@ fn next_sync(context: &Context, schedule: ScheduleJson, now: Timestamp) -> Times
 }
 
 /// What to fetch of a source.
-async fn wanted(context: &Context, source: &Source) -> Result<Wanted, CatalogError> {
+pub(super) async fn wanted(context: &Context, source: &Source) -> Result<Wanted, CatalogError> {
     let addresses: AddressesJson = row::parse("the addresses", &source.addresses)?;
     let places: Vec<Place> = addresses.places.into_iter().map(Place::from).collect();
     let access = match &source.credentials_sealed {

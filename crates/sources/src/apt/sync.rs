@@ -6,6 +6,7 @@
 //! again without a network in `current`.
 
 mod current;
+mod file;
 mod index;
 mod lock;
 mod release;
@@ -13,6 +14,7 @@ mod source;
 mod state;
 
 pub use current::{current, last_known};
+pub use file::fetch_file;
 
 use super::fetch::{FetchConfig, FetchError, Fetcher};
 use super::freshness::FreshnessRules;

@@ -1,14 +1,14 @@
 //! The package indexes of a release: fetched by digest, verified packed and unpacked, compiled.
 
 use super::release::NewRelease;
-use super::{Context, Note, SourceRequest, SyncError, lock};
+use super::{Context, Note, SourceRequest, SyncError, fetch_file};
 use crate::apt::decompress::{self, Compression, OutputLimits};
 use crate::apt::fetch::Presence;
 use crate::apt::index::{COMPILED, Index, IndexBuilder};
 use crate::apt::release::FileEntry;
 use crate::apt::snapshot::{Published, SnapshotIndex};
 use crate::apt::targets::Target;
-use content::{Hasher, InsertError, Mapped, Store};
+use content::{Hasher, Mapped, Store};
 use domain::digest::Sha256Digest;
 use domain::host::channels::ByHash;
 use std::io::Read;
@@ -117,20 +117,18 @@ fn fetch(
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let slash = if folder.is_empty() { "" } else { "/" };
     let named_by_digest = format!("{base}{folder}{slash}by-hash/SHA256/{}", listed.sha256);
-    // Two sources may list the same file: who comes second waits for the first.
-    let begin = || {
-        let partial = lock::patiently(|| match context.store.contains(&listed.sha256) {
-            true => Ok(Some(None)),
-            false => Ok(context.store.partial(listed.sha256, listed.size_bytes)?.map(Some)),
-        })?;
-        partial.ok_or_else(|| InsertError::Disk(std::io::Error::from(std::io::ErrorKind::ResourceBusy)))
-    };
     let places = by_hash
         .then_some(named_by_digest)
         .into_iter()
         .chain([format!("{base}{path}")]);
     for uri in places {
-        match context.fetcher.into_store(&uri, listed.size_bytes, begin)? {
+        match fetch_file(
+            &context.fetcher,
+            context.store,
+            &uri,
+            listed.sha256,
+            listed.size_bytes,
+        )? {
             Presence::Fetched => return Ok(true),
             Presence::Missing => {}
         }

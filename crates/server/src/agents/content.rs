@@ -1,0 +1,134 @@
+//! Which files the holder of a ticket may have: those that were granted to its deployment's change, and the order itself.
+//! Knowing a digest opens nothing. What was granted is remembered for a while, so that a thousand hosts with the same files
+//! cost a few queries.
+
+use super::content_ticket::{self, ContentTicket, NoTicket};
+use crate::context::Context;
+use content::{Mapped, StoreError};
+use domain::digest::Sha256Digest;
+use domain::id::{DeploymentId, TenantId};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use store::content_grant::{self, GrantReason};
+use store::{Scope, View, deployment};
+
+/// How long what was granted is believed.
+const BELIEVED: SignedDuration = SignedDuration::from_secs(60);
+/// How soon it is asked for again when somebody wants more: what a deployment needs is granted before its order is made.
+const ASKED_AGAIN: SignedDuration = SignedDuration::from_secs(1);
+/// Deployments that are remembered.
+const MOST_REMEMBERED: usize = 4096;
+
+/// What was granted to deployments, as far as it was asked for lately.
+#[derive(Debug, Default)]
+pub struct Granted {
+    deployments: Mutex<HashMap<(TenantId, DeploymentId), Known>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    asked_at: Timestamp,
+    /// Sorted.
+    digests: Arc<[Sha256Digest]>,
+}
+
+/// Why a file is not given.
+#[derive(Debug, thiserror::Error)]
+pub enum NotGiven {
+    /// The ticket is none, or is over.
+    #[error(transparent)]
+    Ticket(#[from] NoTicket),
+    /// It is not among the deployment's files, or there is no such file.
+    #[error("there is no such file for this deployment")]
+    NotGranted,
+    /// It is one of them, and has to be fetched first.
+    #[error("the file is not here yet")]
+    NotHere,
+    /// The database.
+    #[error("find out what was granted")]
+    Store(#[from] store::Error),
+    /// The content store.
+    #[error("read the content store")]
+    Content(#[from] StoreError),
+}
+
+impl Granted {
+    /// The file with this digest, for the holder of this ticket.
+    ///
+    /// # Errors
+    /// [`NotGiven`].
+    pub async fn file(
+        &self,
+        context: &Context,
+        ticket: &str,
+        digest: Sha256Digest,
+    ) -> Result<Mapped, NotGiven> {
+        let ticket = content_ticket::open(context, ticket, context.clock.now())?;
+        if !self.has(context, &ticket, digest).await? {
+            return Err(NotGiven::NotGranted);
+        }
+        context.content.map(&digest)?.ok_or(NotGiven::NotHere)
+    }
+
+    async fn has(
+        &self,
+        context: &Context,
+        ticket: &ContentTicket,
+        digest: Sha256Digest,
+    ) -> Result<bool, store::Error> {
+        let (now, key) = (context.clock.now(), (ticket.tenant, ticket.deployment));
+        if let Some(known) = self.known(&key) {
+            let age = now.duration_since(known.asked_at).abs();
+            let is_granted = known.digests.binary_search(&digest).is_ok();
+            if age < BELIEVED && (is_granted || age < ASKED_AGAIN) {
+                return Ok(is_granted);
+            }
+        }
+        let asked = *ticket;
+        let read = context.db.read(move |view| granted(view, &asked));
+        let digests: Arc<[Sha256Digest]> = read.await?.into();
+        let is_granted = digests.binary_search(&digest).is_ok();
+        self.remember(
+            key,
+            Known {
+                asked_at: now,
+                digests,
+            },
+        );
+        Ok(is_granted)
+    }
+
+    fn known(&self, key: &(TenantId, DeploymentId)) -> Option<Known> {
+        let deployments = self.deployments.lock().unwrap_or_else(PoisonError::into_inner);
+        deployments.get(key).cloned()
+    }
+
+    fn remember(&self, key: (TenantId, DeploymentId), known: Known) {
+        let mut deployments = self.deployments.lock().unwrap_or_else(PoisonError::into_inner);
+        if deployments.len() >= MOST_REMEMBERED {
+            deployments.retain(|_, other| known.asked_at.duration_since(other.asked_at).abs() < BELIEVED);
+        }
+        if deployments.len() < MOST_REMEMBERED {
+            deployments.insert(key, known);
+        }
+    }
+}
+
+/// What the holder of a ticket may have, sorted. Nothing where the deployment is gone, or another host's.
+fn granted(view: &mut View, ticket: &ContentTicket) -> Result<Vec<Sha256Digest>, store::Error> {
+    let scope = Scope::of_tenant(ticket.tenant);
+    let found = deployment::get(view, &scope, ticket.deployment)?;
+    let Some(deployment) = found.filter(|deployment| deployment.host == ticket.host) else {
+        return Ok(Vec::new());
+    };
+    let mut digests = Vec::new();
+    for reference in [deployment.change.0, deployment.id.0] {
+        for reason in [GrantReason::PackageFile, GrantReason::Evidence] {
+            digests.extend(content_grant::served_for(view, &scope, reason, reference)?);
+        }
+    }
+    digests.sort_unstable();
+    digests.dedup();
+    Ok(digests)
+}
