@@ -1,5 +1,6 @@
 //! The words of the command line, and what each does.
 
+mod approvers;
 mod enrol;
 mod run;
 mod transact;
@@ -51,6 +52,11 @@ enum Word {
         /// The new ceiling.
         mode: Option<Mode>,
     },
+    /// Show or set whose signatures this host demands of each order, besides its server's.
+    Approvers {
+        #[command(subcommand)]
+        change: approvers::Change,
+    },
     /// Remove the identity and keep the settings, so that an image made of this host enrols as itself.
     PrepareImage,
     /// Give up this host's identity.
@@ -96,6 +102,7 @@ impl Arguments {
             Word::Once => run::once(&self, &places),
             Word::Status { json } => show_status(&places, *json),
             Word::Mode { mode } => change_mode(&places, *mode),
+            Word::Approvers { change } => approvers::run(&places, change),
             Word::PrepareImage => prepare(&places),
             Word::Forget { purge } => forget(&places, *purge),
             Word::Collect => run::collect(&places),
@@ -183,16 +190,19 @@ fn show_status(places: &Places, json: bool) -> Result<ExitCode> {
     let standing = status::read(places)?;
     let service = status::service(places);
     let ceiling = mode::read(places);
+    let orders = status::orders(places)?;
     if json {
         let mut value = serde_json::to_value(&standing).context("cannot write the status")?;
         if let Some(fields) = value.as_object_mut() {
             let runs = service == status::Service::Runs;
             fields.insert("service_runs".to_owned(), runs.into());
             fields.insert("mode".to_owned(), ceiling.word().into());
+            let orders = serde_json::to_value(&orders).context("cannot write the status")?;
+            fields.insert("orders".to_owned(), orders);
         }
         say(&format!("{value}\n"))?;
     } else {
-        say(&status::screen(standing.as_ref(), service, ceiling, now()))?;
+        say(&status::screen(standing.as_ref(), service, ceiling, &orders, now()))?;
     }
     let is_fine =
         standing.is_some_and(|standing| standing.state == "enrolled" && standing.troubles.is_empty());

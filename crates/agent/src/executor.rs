@@ -1,14 +1,19 @@
-//! The process that may read what only root may: it starts the network process under another user, reads the host when that is
-//! due, and hands the documents over as files. It never touches the network, and what the other process asks of it is
-//! judged here, not there. So far there is one thing to ask for: read the host again.
+//! The process that may do what only root may: it starts the network process under another user, reads the host when that is
+//! due and hands the documents over as files, and carries out orders. It never touches the network, and what the other process
+//! asks of it is judged here, not there.
 
 pub mod asks;
+mod desk;
+pub mod files;
+mod seen;
 pub mod spool;
+mod transaction;
 pub mod watch;
 
 use crate::service::log::Log;
 use crate::service::{Account, Places};
 use asks::{Ask, AskRefused};
+use desk::{Desk, Found, Wanted};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -76,10 +81,15 @@ pub enum ExecutorError {
     },
 }
 
+#[derive(Debug)]
 enum Event {
     Ring { network: u64 },
     NetworkEnded { network: u64 },
     ReadingEnded { reading: u64 },
+    /// A thread has found something out about an order.
+    Found { number: u64, found: Found },
+    /// What is told of orders has changed.
+    Told,
 }
 
 /// When and of what the host was read last.
@@ -121,6 +131,9 @@ struct Work<'a> {
     restart_at: Instant,
     reading: Option<Reading>,
     last: Option<LastReading>,
+    /// Whether the network process waits for a reading.
+    is_asked: bool,
+    desk: Desk<'a>,
 }
 
 /// Runs until it cannot go on.
@@ -131,9 +144,12 @@ pub fn run(executor: &Executor) -> Result<std::convert::Infallible, ExecutorErro
     spool::make_folders(&executor.places, executor.account)
         .map_err(|(path, cause)| ExecutorError::Folders { path, cause })?;
     let (sender, events) = channel();
+    let desk = Desk::open(executor, sender.clone());
     let mut work = Work {
         executor,
         sender,
+        is_asked: false,
+        desk,
         count: 0,
         network: None,
         restart: FIRST_RESTART,
@@ -164,9 +180,14 @@ impl Work<'_> {
             Ok(Event::NetworkEnded { network }) if self.is_current(network) => self.network_ended(),
             Ok(Event::ReadingEnded { reading }) => self.reading_ended(reading),
             Ok(Event::Ring { .. } | Event::NetworkEnded { .. }) => {}
+            Ok(Event::Found { number, found }) => self.desk.found(number, found),
+            Ok(Event::Told) => self.tell(CHANGED),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
         self.stop_a_long_reading();
+        if self.desk.go_on(now()) == Wanted::Reading && self.reading.is_none() {
+            self.start_reading();
+        }
         if self.network.is_none() && now() >= self.restart_at {
             self.start_network()?;
         }
@@ -180,7 +201,7 @@ impl Work<'_> {
             .map(|reading| reading.begun.at + READING_LIMIT);
         let restart = self.network.is_none().then_some(self.restart_at);
         let idle = now() + FULL_READING;
-        [reading, restart].into_iter().flatten().fold(idle, Instant::min)
+        [reading, restart, self.desk.next_look()].into_iter().flatten().fold(idle, Instant::min)
     }
 
     fn is_current(&self, number: u64) -> bool {
@@ -253,15 +274,20 @@ impl Work<'_> {
 
     fn look_into_asks(&mut self) {
         let account = self.executor.account;
+        let mut is_asked = false;
         for ask in asks::take(&self.executor.places.asks(), account) {
             match ask {
-                Ok(Ask::Collect {}) => {}
-                Ok(_) => {}
+                Ok(Ask::Collect {}) => is_asked = true,
+                Ok(ask) => self.desk.ask(ask),
                 Err(AskRefused { name, why }) => {
                     self.say(&format!("Refused the ask {name}: {why}."));
                 }
             }
         }
+        if !is_asked {
+            return;
+        }
+        self.is_asked = true;
         let stamp = watch::stamp(std::path::Path::new("/"));
         if self.reading.is_none() && is_due(self.last, now(), stamp) {
             self.start_reading();
@@ -271,11 +297,18 @@ impl Work<'_> {
         }
     }
 
-    /// Tells the network process that the outbox is as new as it gets.
+    /// Tells the network process that the outbox is as new as it gets, if it asked.
     fn answer(&mut self) {
+        if std::mem::take(&mut self.is_asked) {
+            self.tell(DONE);
+        }
+    }
+
+    /// Says a word to the network process.
+    fn tell(&mut self, word: &str) {
         if let Some(network) = &mut self.network {
             // If it has just ended, its end is the next event.
-            let _ = writeln!(network.answers, "{DONE}").and_then(|()| network.answers.flush());
+            let _ = writeln!(network.answers, "{word}").and_then(|()| network.answers.flush());
         }
     }
 
@@ -306,13 +339,20 @@ impl Work<'_> {
         let Some(mut reading) = self.reading.take_if(|reading| reading.number == number) else {
             return;
         };
-        match reading.child.wait() {
-            Ok(status) if status.success() => self.last = Some(reading.begun),
-            Ok(status) => self.say(&format!(
-                "Reading the host failed ({status}); the documents stay as they were."
-            )),
-            Err(error) => self.say(&format!("Reading the host failed: {error}.")),
+        let outcome = match reading.child.wait() {
+            Ok(status) if status.success() => {
+                self.last = Some(reading.begun);
+                Ok(())
+            }
+            Ok(status) => Err(status.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = &outcome {
+            self.say(&format!(
+                "Reading the host failed ({why}); the documents stay as they were."
+            ));
         }
+        self.desk.read(reading.begun.at, outcome);
         self.answer();
     }
 
@@ -326,6 +366,8 @@ impl Work<'_> {
             self.say(&format!(
                 "Reading the host took more than {limit} s and was stopped; the documents stay as they were."
             ));
+            let why = format!("that took more than {limit} s");
+            self.desk.read(reading.begun.at, Err(why));
             self.answer();
         }
     }

@@ -25,8 +25,8 @@ pub const MAX_OPEN: usize = 8;
 pub const MAX_ENDED: usize = 40;
 /// Digests of orders that are done with, so that one that comes again is known.
 const MAX_HEARD: usize = 64;
-/// How often an order is begun at most: a transaction that was cut off is gone on with after a new permission.
-pub const MAX_BEGINS: u8 = 3;
+/// How often a transaction may be cut off and looked after again.
+pub const MAX_CUTS: u8 = 10;
 
 /// An order that was believed, with what was approved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +74,10 @@ pub struct Open {
     phase: Phase,
     /// Since when, by the best estimate of then.
     since: Timestamp,
-    /// How often its transaction was begun.
-    begins: u8,
+    /// Whether anything of it may have been done here.
+    done: Done,
+    /// How often its transaction was cut off.
+    cuts: u8,
     /// Where the clock stands at most.
     bound: Option<Bound>,
     took: Took,
@@ -115,6 +117,15 @@ pub enum Restarted {
     NotYet,
     /// It has, or had its turn.
     Once,
+}
+
+/// Whether anything of an order was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// The host is as it was.
+    Nothing,
+    /// It may be another.
+    Something,
 }
 
 /// A question for a go that is open.
@@ -162,6 +173,13 @@ pub enum Event {
         /// Bytes that came for it.
         bytes: u64,
     },
+    /// Files of an order cannot be taken over.
+    NotFetched {
+        /// Of this number.
+        number: u64,
+        /// Why.
+        trouble: Trouble,
+    },
     /// What apt would do was compared.
     Compared {
         /// Of this number.
@@ -199,6 +217,15 @@ pub enum Event {
         number: u64,
         /// Why.
         trouble: Trouble,
+    },
+    /// The time of its permission was over before it could begin, or go on: it needs another one.
+    Late {
+        /// Of this number.
+        number: u64,
+        /// What it waited for.
+        why: String,
+        /// Whether anything was done.
+        done: Done,
     },
     /// It does not run, and left no word: it was cut off.
     Lost {
@@ -255,10 +282,13 @@ pub struct Seen {
 pub enum Effect {
     /// Keep the orders as they are now, so that a power cut brings them back.
     Save,
-    /// Begin the transaction.
+    /// Begin the transaction; or take one up that was cut off.
     Start {
         /// Of this number.
         number: u64,
+        /// Where this boot's clock stands, in microseconds, when nothing may begin any more. At 0, what was cut off is only
+        /// repaired.
+        until_micros: u64,
     },
     /// Restart the services that run old code; [`Event::Settled`] follows.
     Restart {

@@ -98,6 +98,19 @@ impl Board {
     }
 }
 
+/// Leaves how far orders are for `status`, which everybody may ask.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub(super) fn tell_everybody(places: &Places, reports: &[OrderReport]) -> std::io::Result<()> {
+    let path = places.doing();
+    let next = path.with_extension("next");
+    let mut file = File::create(&next)?;
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))?;
+    file.write_all(&serde_json::to_vec(reports)?)?;
+    std::fs::rename(next, path)
+}
+
 /// Leaves what a package manager said for the network process, and gives its name.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! What the executor must not forget of its orders, in root's own folder: one journal of how far each is, written whole before
 //! every effect, and beside it one file for each order with its evidence, which is written once. Both outlive a power cut.
 
-use super::{Accepted, Bound, Open, Orders, Phase, Restarted};
+use super::{Accepted, Bound, Done, Open, Orders, Phase, Restarted};
 use crate::kept::{Form, KeptError, PrivateFolder};
 use crate::service::Places;
 use domain::digest::Sha256Digest;
@@ -58,7 +58,8 @@ struct KeptOpen {
     digest: Sha256Digest,
     phase: KeptPhase,
     since: i64,
-    begins: u8,
+    is_touched: bool,
+    cuts: u8,
     bound: Option<KeptBound>,
     took: Took,
     #[serde(with = "crate::text::option")]
@@ -236,7 +237,8 @@ impl KeptOpen {
                 Phase::Fetching | Phase::Preparing | Phase::Prepared(_) => KeptPhase::Fetching,
             },
             since: open.since.as_microsecond(),
-            begins: open.begins,
+            is_touched: open.done == Done::Something,
+            cuts: open.cuts,
             bound: open.bound.map(|bound| KeptBound {
                 time: bound.time.as_microsecond(),
                 boot: bound.at.boot.0,
@@ -277,7 +279,11 @@ impl KeptOpen {
                 },
             },
             since: time(self.since),
-            begins: self.begins,
+            done: match self.is_touched {
+                true => Done::Something,
+                false => Done::Nothing,
+            },
+            cuts: self.cuts,
             bound: self.bound.map(|bound| Bound {
                 time: time(bound.time),
                 at: BootClock {

@@ -1,6 +1,6 @@
 //! What is told of orders: to the server, and to whoever looks on the host.
 
-use super::{Accepted, MAX_HEARD, Open, Orders, Phase, Refusal, Trouble};
+use super::{Accepted, Done, MAX_HEARD, Open, Orders, Phase, Refusal, Trouble};
 use crate::shown::harmless;
 use domain::digest::Sha256Digest;
 use domain::order::Start;
@@ -89,7 +89,8 @@ impl Open {
             accepted,
             phase: Phase::Fetching,
             since: now,
-            begins: 0,
+            done: Done::Nothing,
+            cuts: 0,
             bound: None,
             took: Took::default(),
             output: None,

@@ -2,12 +2,12 @@
 
 use super::report::sentence;
 use super::{
-    Asked, Bound, Effect, Event, Found, MAX_BEGINS, MAX_ENDED, MAX_OPEN, Moment, Open, Orders, Phase,
+    Asked, Bound, Done, Effect, Event, Found, MAX_CUTS, MAX_ENDED, MAX_OPEN, Moment, Open, Orders, Phase,
     Refusal, Restarted, Seen, Trouble,
 };
 use domain::host::mode::Mode;
 use domain::identity::time::BootClock;
-use domain::order::{Go, RebootRule, Start};
+use domain::order::{Go, LONGEST_LEASE_SECONDS, RebootRule, Start};
 use domain::rollout::deployment::Failure;
 use jiff::{SignedDuration, Timestamp};
 use protocol::message::orders::Stage;
@@ -26,6 +26,11 @@ impl Orders {
             Event::Took(accepted) => self.took(Open::new(accepted, moment.estimate), moment, effects),
             Event::Refused(refusal) => self.refuse(&refusal, moment.estimate),
             Event::Fetched { number, bytes } => self.fetched(number, bytes, moment),
+            Event::NotFetched { number, trouble } => {
+                if self.in_phase(number, |phase| phase == Phase::Fetching).is_some() {
+                    self.fail(number, trouble, moment, effects);
+                }
+            }
             Event::Compared { number, found } => self.compared(number, found, moment, effects),
             Event::Go(go) => self.go(&go, moment, effects),
             Event::Withdrawn(digest) => {
@@ -65,6 +70,14 @@ impl Orders {
                     .is_some()
                 {
                     self.fail(number, trouble, moment, effects);
+                }
+            }
+            Event::Late { number, why, done } => {
+                if let Some(open) = self.in_phase(number, |phase| phase == Phase::Installing) {
+                    open.phase = Phase::Fetching;
+                    open.since = moment.estimate;
+                    open.done = done;
+                    open.detail = sentence(&why);
                 }
             }
             Event::Lost { number } => self.lost(number, moment, effects),
@@ -149,7 +162,7 @@ impl Orders {
         match found {
             Ok(Found::Exact) => open.phase = Phase::Prepared(None),
             // A transaction that was cut off had come that far.
-            Ok(Found::InPlace) if open.begins > 0 => self.installed(number, moment, effects),
+            Ok(Found::InPlace) if open.done == Done::Something => self.installed(number, moment, effects),
             // Somebody else did it: what is left is to look.
             Ok(Found::InPlace) => open.phase = Phase::Verifying(Restarted::NotYet),
             Err(trouble) => self.fail(number, trouble, moment, effects),
@@ -188,12 +201,23 @@ impl Orders {
             time: latest,
             at: moment.clock,
         };
+        let lease = u64::from(go.lease_seconds.min(LONGEST_LEASE_SECONDS)) * 1_000_000;
+        let lease_ends = asked.at.micros.saturating_add(lease);
+        let closes = clock_at(order.window.closes, latest, moment.clock);
         let number = open.number();
-        self.begin(number, Some(bound), moment, effects);
+        let until_micros = lease_ends.min(closes);
+        self.begin(number, Some(bound), until_micros, moment, effects);
     }
 
     /// The one place where a transaction begins.
-    fn begin(&mut self, number: u64, bound: Option<Bound>, moment: &Moment, effects: &mut Vec<Effect>) {
+    fn begin(
+        &mut self,
+        number: u64,
+        bound: Option<Bound>,
+        until_micros: u64,
+        moment: &Moment,
+        effects: &mut Vec<Effect>,
+    ) {
         for other in &mut self.open {
             // Whatever was compared before this is out of date after it.
             if matches!(other.phase, Phase::Preparing | Phase::Prepared(_)) {
@@ -205,18 +229,18 @@ impl Orders {
         };
         open.phase = Phase::Installing;
         open.since = moment.estimate;
-        open.begins += 1;
+        open.done = Done::Something;
         open.bound = bound;
         open.detail.clear();
         effects.push(Effect::Say(format!("Begins order {number}.")));
-        effects.push(Effect::Start { number });
+        effects.push(Effect::Start { number, until_micros });
     }
 
     fn withdraw(&mut self, number: u64, moment: &Moment) {
         let Some(open) = self.find(number).filter(|open| !open.is_at_work()) else {
             return;
         };
-        if open.begins == 0 {
+        if open.done == Done::Nothing {
             return self.end(number, Stage::Withdrawn, None, moment.estimate);
         }
         let trouble = Trouble {
@@ -252,20 +276,19 @@ impl Orders {
         let Some(open) = self.in_phase(number, |phase| phase == Phase::Installing) else {
             return;
         };
-        if open.begins >= MAX_BEGINS {
-            let detail = format!("it was begun {MAX_BEGINS} times and cut off each time");
-            let trouble = Trouble {
-                kind: Failure::Interrupted,
-                detail,
-            };
-            return self.fail(number, trouble, moment, effects);
+        open.cuts = open.cuts.saturating_add(1);
+        if open.cuts > MAX_CUTS {
+            let detail = format!("it was cut off more than {MAX_CUTS} times");
+            let kind = Failure::Interrupted;
+            return self.fail(number, Trouble { kind, detail }, moment, effects);
         }
-        open.phase = Phase::Fetching;
-        open.since = moment.estimate;
-        open.detail = "It was cut off, and is gone on with after a new permission.".to_owned();
         effects.push(Effect::Say(format!(
-            "The transaction of order {number} was cut off; what is left of it is looked at anew."
+            "The transaction of order {number} was cut off; what it left unfinished is repaired."
         )));
+        effects.push(Effect::Start {
+            number,
+            until_micros: 0,
+        });
     }
 
     fn seen(&mut self, number: u64, seen: Seen, moment: &Moment, effects: &mut Vec<Effect>) {
@@ -337,6 +360,7 @@ impl Orders {
         let tolerance = SignedDuration::from_secs(DATE_TOLERANCE_SECONDS);
         let is_date_behind = heard_at.is_some_and(|heard| heard.duration_since(moment.wall) > tolerance);
         let order = &open.accepted.order;
+        let closes = clock_at(order.window.closes, moment.wall, moment.clock);
         let why = if is_date_behind {
             Some("this host's date is behind the server's".to_owned())
         } else if moment.wall < order.window.opens {
@@ -348,7 +372,7 @@ impl Orders {
         };
         match why {
             Some(why) => open.detail = sentence(&why),
-            None => self.begin(number, None, moment, effects),
+            None => self.begin(number, None, closes, moment, effects),
         }
     }
 }
@@ -398,6 +422,14 @@ fn later(time: Timestamp, then: BootClock, now: BootClock) -> Timestamp {
     time.checked_add(passed).unwrap_or(Timestamp::MAX)
 }
 
+/// Where the boot clock stands at a time that is still to come.
+fn clock_at(time: Timestamp, now: Timestamp, clock: BootClock) -> u64 {
+    let left = time.duration_since(now).as_micros();
+    clock
+        .micros
+        .saturating_add(u64::try_from(left).unwrap_or_default())
+}
+
 /// Whether an order may restart the host now: its rule, the ceiling, its own transaction, and its window.
 fn may_reboot(open: &Open, moment: &Moment) -> bool {
     let order = &open.accepted.order;
@@ -406,7 +438,7 @@ fn may_reboot(open: &Open, moment: &Moment) -> bool {
         _ => moment.wall.max(moment.estimate),
     };
     matches!(order.reboot, RebootRule::IfNeeded { .. })
-        && open.begins > 0
+        && open.done == Done::Something
         && order.needs >= Mode::Full
         && moment.mode >= Mode::Full
         && now < order.window.closes
@@ -419,7 +451,7 @@ fn above_ceiling(needs: Mode, mode: Mode) -> Option<String> {
 }
 
 fn expired(open: &Open) -> Trouble {
-    if open.begins > 0 {
+    if open.done == Done::Something {
         return Trouble {
             kind: Failure::Interrupted,
             detail: "it was cut off, and its time ended before it was gone on with".to_owned(),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub const CAP_BYTES: u64 = 1 << 20;
 
 /// Where sentences go.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Log {
     /// Nobody reads it: the person who asked is told otherwise.
     Nowhere,

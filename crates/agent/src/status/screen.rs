@@ -5,10 +5,17 @@ use crate::mode::Mode;
 use crate::shown::harmless;
 use crate::transport::failure::span;
 use jiff::Timestamp;
+use protocol::message::orders::{FailureKind, OrderReport, Stage};
 use std::fmt::Write;
 
 /// The screen: what a person needs to know, and the next step if there is one. `standing` is absent if the agent never ran.
-pub fn screen(standing: Option<&Standing>, service: Service, mode: Mode, now: Timestamp) -> String {
+pub fn screen(
+    standing: Option<&Standing>,
+    service: Service,
+    mode: Mode,
+    orders: &[OrderReport],
+    now: Timestamp,
+) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a string does not fail.
@@ -35,6 +42,9 @@ pub fn screen(standing: Option<&Standing>, service: Service, mode: Mode, now: Ti
     );
     line("Next", &next(standing, service, now));
     line("Mode", &format!("{mode}: {}", mode.meaning()));
+    for report in orders {
+        line("Order", &order(report, now));
+    }
     if standing.troubles.is_empty() && standing.host.is_some() && service == Service::Runs {
         line("Trouble", "none");
     }
@@ -59,6 +69,34 @@ pub fn screen(standing: Option<&Standing>, service: Service, mode: Mode, now: Ti
         );
     }
     text
+}
+
+/// How far an order is: `12: installing, since ... (3 s ago): Unpacking openssl`.
+fn order(report: &OrderReport, now: Timestamp) -> String {
+    let stage = match report.stage {
+        Stage::Taken => "its files are being fetched and compared",
+        Stage::Prepared if report.asks.is_some() => "ready, and asks the server to begin",
+        Stage::Prepared => "ready, and waits to begin",
+        Stage::Installing => "the package manager is at work",
+        Stage::RebootPending => "installed, and the host is about to restart",
+        Stage::Verifying => "installed, and the host is being read",
+        Stage::Succeeded => "in effect",
+        Stage::NotInEffect => "installed, and not in effect",
+        Stage::Failed => match report.failure {
+            Some(FailureKind::Refused) => "refused",
+            _ => "failed",
+        },
+        Stage::Withdrawn => "taken back before it began",
+        Stage::Unrecognised => "in a state of a later version",
+    };
+    let said = if report.stage.is_end() || report.last_line.is_empty() {
+        &report.detail
+    } else {
+        &report.last_line
+    };
+    let colon = if said.is_empty() { "" } else { ": " };
+    let since = when(report.since.as_microsecond(), now);
+    format!("{}: {stage}, since {since}{colon}{said}", report.number)
 }
 
 fn enrolled(standing: &Standing) -> String {

@@ -1,0 +1,494 @@
+//! Orders at work: what the network process asks and what comes of jobs goes through [`crate::order::next`], and what it says is
+//! done here, in its order, after the journal. Nothing here decides. What takes long runs on threads, which end in an event;
+//! what was underway when this process ended is taken up again from the journal.
+
+use super::asks::Ask;
+use super::files;
+use super::seen;
+use super::spool::{self, Board, Outbox, Wish};
+use super::transaction::{self, Look, Starter};
+use super::{Event, Executor};
+use crate::kept::KeptError;
+use crate::network::boot_clock;
+use crate::order::journal::{self, OrdersJournal};
+use crate::order::verify::{self, Judge};
+use crate::order::{self, Accepted, Effect, Job, Moment, Open, Orders, Phase, Refusal};
+use crate::trust::{self, Approvers, Server};
+use domain::digest::Sha256Digest;
+use domain::id::HostId;
+use protocol::limits;
+use ring::rand::{SecureRandom, SystemRandom};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often a transaction is looked after.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// How often open orders are looked at besides.
+const LOOK_AT: Duration = Duration::from_secs(5);
+
+/// The executor's orders.
+#[derive(Debug)]
+pub(super) struct Desk<'a> {
+    executor: &'a Executor,
+    sender: Sender<Event>,
+    /// Absent until root enrolled this host.
+    at: Option<At>,
+    /// Numbers of orders for which a thread is at work.
+    threads: BTreeSet<u64>,
+    /// What each order still needs of files.
+    missing: BTreeMap<u64, Vec<Wish>>,
+    /// What the network process was told last.
+    told: Option<Board>,
+    /// When orders are looked at next.
+    look_at: Option<Instant>,
+    /// When the host has to have been read after, by order.
+    readings: BTreeMap<u64, Instant>,
+}
+
+/// The journal of one identity's orders, and what it says.
+#[derive(Debug)]
+struct At {
+    host: HostId,
+    journal: OrdersJournal,
+    orders: Orders,
+}
+
+/// What a thread found.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// How far an order's files are.
+    Files(Result<files::TakenOver, files::NotTakenOver>),
+    /// What comes about.
+    Event(order::Event),
+    /// Nothing that is news.
+    Nothing,
+}
+
+/// What the executor does next for the desk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Nothing.
+    Nothing,
+    /// Read the host.
+    Reading,
+}
+
+impl<'a> Desk<'a> {
+    /// The desk of an executor, with the orders that its journal has.
+    pub(super) fn open(executor: &'a Executor, sender: Sender<Event>) -> Self {
+        let mut desk = Self {
+            executor,
+            sender,
+            at: None,
+            threads: BTreeSet::new(),
+            missing: BTreeMap::new(),
+            told: None,
+            look_at: None,
+            readings: BTreeMap::new(),
+        };
+        desk.happen(order::Event::Tick);
+        desk
+    }
+
+    /// The server that may give orders, and the journal of this host's; nothing if there is none. What is wrong is logged.
+    fn ready(&mut self) -> Option<Server> {
+        let server = match Server::read(&self.executor.places) {
+            Ok(server) => server?,
+            Err(error) => return self.complain("Cannot tell whom orders are believed from", &error),
+        };
+        if self.at.as_ref().is_some_and(|at| at.host == server.host()) {
+            return Some(server);
+        }
+        let opened = OrdersJournal::open(&self.executor.places)
+            .and_then(|journal| Ok((journal.read(server.host())?, journal)));
+        match opened {
+            Ok((orders, journal)) => {
+                let host = server.host();
+                self.at = Some(At {
+                    host,
+                    journal,
+                    orders,
+                });
+                Some(server)
+            }
+            Err(error) => self.complain("No order is followed before this is mended", &error),
+        }
+    }
+
+    fn complain<T>(&self, what: &str, error: &KeptError) -> Option<T> {
+        self.say(&format!("{what}: {}.", crate::problem::chain(error)));
+        None
+    }
+
+    fn say(&self, sentence: &str) {
+        let sentence = crate::shown::harmless(sentence, 600);
+        self.executor.log.say((self.executor.clock)(), &sentence);
+    }
+
+    /// Judges and follows what the network process asks. A question for a reading of the host is not for the desk.
+    pub(super) fn ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Collect {} => {}
+            Ask::Order { bundle } => self.take(bundle),
+            Ask::Go { statement } => {
+                let Some(server) = self.ready() else { return };
+                match verify::go(&statement.0, &server, self.moment().estimate) {
+                    Ok(go) => self.happen(order::Event::Go(go)),
+                    Err(error) => {
+                        let why = crate::problem::chain(&error);
+                        self.say(&format!("A permission to begin is not believed: {why}."));
+                    }
+                }
+            }
+            Ask::Withdraw { order } => self.happen(order::Event::Withdrawn(order)),
+            Ask::Heard { order } => self.happen(order::Event::Heard(order)),
+            Ask::Card { card } => match trust::take_card(&self.executor.places, &card) {
+                Ok(true) => self.say("Orders are believed by a new card of the server from now on."),
+                Ok(false) => {}
+                Err(error) => {
+                    let why = crate::problem::chain(&error);
+                    self.say(&format!("The server's card is not taken: {why}."));
+                }
+            },
+        }
+    }
+
+    fn take(&mut self, bundle: Sha256Digest) {
+        let Some(server) = self.ready() else {
+            return self.say("An order came, and root has not enrolled this host: it is not followed.");
+        };
+        let limit = limits::BUNDLE_BYTES as u64;
+        let bytes = match files::read_left(&self.executor.places, bundle, limit) {
+            Ok(bytes) => bytes,
+            Err(why) => return self.say(&format!("The file of an order ({bundle}) {why}.")),
+        };
+        let approvers = match Approvers::read(&self.executor.places) {
+            Ok(approvers) => approvers,
+            Err(error) => {
+                let why = crate::problem::chain(&error);
+                let refusal = Refusal {
+                    order: bundle,
+                    number: 0,
+                    why: format!("it is not known who has to approve orders of this host: {why}"),
+                };
+                return self.happen(order::Event::Refused(refusal));
+            }
+        };
+        let Some(at) = &self.at else { return };
+        let moment = self.moment();
+        let judge = Judge {
+            server: &server,
+            approvers: &approvers,
+            highest_number: at.orders.highest(),
+            epoch: at.orders.epoch(),
+            mode: moment.mode,
+            now: moment.estimate,
+        };
+        let accepted = match judge.order(&bytes) {
+            Ok(accepted) => accepted,
+            Err(refusal) if at.orders.knows(refusal.order) => return,
+            Err(refusal) => {
+                self.say(&format!("Refused order {}: {}.", refusal.number, refusal.why));
+                return self.happen(order::Event::Refused(refusal));
+            }
+        };
+        let tenant = accepted.order.tenant;
+        let kept = at.journal.keep(&accepted, &bytes).and_then(|()| {
+            let is_new = server.tenant().is_none();
+            if is_new {
+                server.of_tenant(tenant).write(&self.executor.places)
+            } else {
+                Ok(())
+            }
+        });
+        match kept {
+            Ok(()) => self.happen(order::Event::Took(Arc::new(accepted))),
+            Err(error) => {
+                let _: Option<()> = self.complain("An order cannot be kept", &error);
+            }
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        let (clock, wall) = (boot_clock(), (self.executor.clock)());
+        let memory = crate::journal::look(&self.executor.places.identity());
+        let estimate = memory
+            .ok()
+            .flatten()
+            .map_or(wall, |memory| memory.estimate(clock, wall));
+        let mut chance = [0; 16];
+        SystemRandom::new()
+            .fill(&mut chance)
+            .expect("Linux has chance to give since version 3.17");
+        Moment {
+            clock,
+            wall,
+            estimate,
+            mode: crate::mode::read(&self.executor.places),
+            chance,
+        }
+    }
+
+    /// Carries an event through. If the journal cannot be written, it has not happened, and comes again.
+    pub(super) fn happen(&mut self, event: order::Event) {
+        if self.ready().is_none() {
+            return;
+        }
+        let moment = self.moment();
+        let Some(at) = &mut self.at else { return };
+        let (after, effects) = order::next(&at.orders, event, &moment);
+        let mut effects = effects.into_iter().peekable();
+        if effects.next_if_eq(&Effect::Save).is_some()
+            && let Err(error) = at.journal.write(at.host, &after)
+        {
+            let _: Option<()> = self.complain("The journal of orders cannot be written", &error);
+            return;
+        }
+        at.orders = after;
+        for effect in effects {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Save => {}
+            Effect::Say(sentence) => self.say(&sentence),
+            Effect::Start { number, until_micros } => {
+                let Some(open) = self.open_order(number) else {
+                    return;
+                };
+                let accepted = Arc::clone(open.accepted());
+                let starter = Starter::of(self.executor);
+                self.on_thread(number, move |_| {
+                    match transaction::start(&starter, &accepted, until_micros) {
+                        Ok(()) => Found::Nothing,
+                        Err(trouble) => Found::Event(order::Event::NotBegun { number, trouble }),
+                    }
+                });
+            }
+            Effect::Restart { number } => {
+                let Some(open) = self.open_order(number) else {
+                    return;
+                };
+                let accepted = Arc::clone(open.accepted());
+                let (log, clock) = (self.executor.log.clone(), self.executor.clock);
+                self.on_thread(number, move |_| {
+                    if let Err(trouble) = transaction::restart(&accepted) {
+                        let sentence = format!("Services are not restarted: {}.", trouble.detail);
+                        log.say(clock(), &crate::shown::harmless(&sentence, 600));
+                    }
+                    Found::Event(order::Event::Settled { number })
+                });
+            }
+            Effect::Reboot { number } => {
+                let Some(open) = self.open_order(number) else {
+                    return;
+                };
+                let accepted = Arc::clone(open.accepted());
+                if let Err(trouble) = transaction::reboot(&accepted) {
+                    self.say(&format!("The host cannot be restarted: {}.", trouble.detail));
+                }
+            }
+            Effect::Forget { number } => self.forget(number),
+        }
+    }
+
+    fn forget(&mut self, number: u64) {
+        let Some(at) = &self.at else { return };
+        if at.orders.open().iter().any(|open| open.number() == number) {
+            return;
+        }
+        if let Err(error) = at.journal.forget(number) {
+            let _: Option<()> = self.complain("The files of an order stay", &error);
+        }
+        let open = self.at.iter().flat_map(|at| at.orders.open());
+        let kept: Vec<Wish> = open
+            .flat_map(|open| files::needed(&open.accepted().order))
+            .collect();
+        // What stays is swept the next time.
+        let _ = files::sweep(&self.executor.places, &kept);
+    }
+
+    fn open_order(&self, number: u64) -> Option<&Open> {
+        let mut open = self.at.iter().flat_map(|at| at.orders.open());
+        open.find(|open| open.number() == number)
+    }
+
+    fn on_thread(
+        &mut self,
+        number: u64,
+        job: impl FnOnce(&crate::service::Places) -> Found + Send + 'static,
+    ) {
+        let (sender, places) = (self.sender.clone(), self.executor.places.clone());
+        self.threads.insert(number);
+        thread::spawn(move || {
+            let found = job(&places);
+            // If nobody listens any more, the next process begins the job again.
+            let _ = sender.send(Event::Found { number, found });
+        });
+    }
+
+    /// What a thread found.
+    pub(super) fn found(&mut self, number: u64, found: Found) {
+        self.threads.remove(&number);
+        match found {
+            Found::Event(event) => self.happen(event),
+            Found::Nothing => {}
+            Found::Files(Ok(taken)) if taken.missing.is_empty() => {
+                self.missing.remove(&number);
+                let bytes = taken.bytes;
+                self.happen(order::Event::Fetched { number, bytes });
+            }
+            Found::Files(Ok(taken)) => {
+                self.missing.insert(number, taken.missing);
+            }
+            Found::Files(Err(error)) => {
+                let trouble = order::Trouble {
+                    kind: error.kind(),
+                    detail: crate::problem::chain(&error),
+                };
+                self.happen(order::Event::NotFetched { number, trouble });
+            }
+        }
+    }
+
+    /// When the desk has to be looked at again; nothing while no order is open.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.look_at
+    }
+
+    /// Looks at every open order, begins what each needs, and tells how far they are. Called after each event.
+    pub(super) fn go_on(&mut self, now: Instant) -> Wanted {
+        if self.look_at.is_some_and(|at| now >= at) {
+            self.happen(order::Event::Tick);
+        }
+        let jobs: Vec<(u64, Job, Arc<Accepted>)> = (self.at.iter())
+            .flat_map(|at| at.orders.open().iter().map(move |open| (at, open)))
+            .filter_map(|(at, open)| {
+                let job = at.orders.job(open)?;
+                Some((open.number(), job, Arc::clone(open.accepted())))
+            })
+            .collect();
+        let mut wanted = Wanted::Nothing;
+        for (number, job, accepted) in jobs {
+            if self.threads.contains(&number) {
+                continue;
+            }
+            match job {
+                Job::Fetch => {
+                    let needed = files::needed(&accepted.order);
+                    self.on_thread(number, move |places| {
+                        Found::Files(files::take_over(places, &needed))
+                    });
+                }
+                Job::Compare => self.on_thread(number, move |places| {
+                    let found = transaction::compare(places, &accepted);
+                    Found::Event(order::Event::Compared { number, found })
+                }),
+                Job::Watch => self.watch(number),
+                Job::Read => {
+                    self.readings.entry(number).or_insert(now);
+                    wanted = Wanted::Reading;
+                }
+            }
+        }
+        self.publish();
+        self.look_at = self.soonest(now);
+        wanted
+    }
+
+    fn soonest(&self, now: Instant) -> Option<Instant> {
+        let open = self.at.iter().flat_map(|at| at.orders.open());
+        let waits = open.map(|open| match open.phase() {
+            Phase::Installing => LOOK_AFTER,
+            _ => LOOK_AT,
+        });
+        waits.min().map(|wait| now + wait)
+    }
+
+    fn watch(&mut self, number: u64) {
+        let folder = journal::order_folder(&self.executor.places, number);
+        match transaction::look(&folder) {
+            Look::Runs { last_line } => self.happen(order::Event::Said {
+                number,
+                line: last_line,
+            }),
+            Look::Late { why, done } => self.happen(order::Event::Late { number, why, done }),
+            Look::Lost => self.happen(order::Event::Lost { number }),
+            Look::Ended { end, millis } => {
+                let group = self.executor.account.map(|account| account.gid);
+                let said = transaction::output(&folder);
+                let output = spool::publish_output(&self.executor.places, said.as_bytes(), group).ok();
+                self.happen(order::Event::Done {
+                    number,
+                    end,
+                    output,
+                    millis,
+                });
+            }
+        }
+    }
+
+    /// The host was read, from `begun` on: what it shows of orders that wait for that.
+    pub(super) fn read(&mut self, begun: Instant, outcome: Result<(), String>) {
+        let due: Vec<u64> = (self.readings.iter())
+            .filter(|(_, asked)| **asked <= begun)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in due {
+            self.readings.remove(&number);
+            let Some(open) = self.open_order(number) else {
+                continue;
+            };
+            let accepted = Arc::clone(open.accepted());
+            let seen = match &outcome {
+                Ok(()) => seen::seen(Outbox::open(&self.executor.places), &accepted.order),
+                Err(why) => order::Seen {
+                    missing: Some(format!("the host could not be read afterwards: {why}")),
+                    ..order::Seen::default()
+                },
+            };
+            self.happen(order::Event::Seen { number, seen });
+        }
+    }
+
+    /// Tells the network process and whoever looks, if there is anything new.
+    fn publish(&mut self) {
+        let Some(at) = &self.at else { return };
+        let reports = at.orders.reports();
+        let outputs = reports.iter().filter_map(|report| report.output);
+        let estimate = self.moment().estimate;
+        let is_open = |number: &u64| at.orders.open().iter().any(|open| open.number() == *number);
+        self.missing.retain(|number, _| is_open(number));
+        let wants: BTreeMap<Sha256Digest, Wish> = (self.missing.values().flatten())
+            .map(|wish| (wish.digest, *wish))
+            .collect();
+        let board = Board {
+            highest: at.orders.highest(),
+            outputs: outputs.map(|digest| digest.to_string()).collect(),
+            wants: wants.into_values().collect(),
+            is_active: at.orders.is_active(estimate),
+            reports,
+        };
+        if self.told.as_ref() == Some(&board) {
+            return;
+        }
+        let group = self.executor.account.map(|account| account.gid);
+        match board.publish(&self.executor.places, group) {
+            Ok(()) => {
+                // The person in front of the host may miss this one; the next one comes.
+                let _ = spool::tell_everybody(&self.executor.places, &board.reports);
+                self.told = Some(board);
+                let _ = self.sender.send(Event::Told);
+            }
+            Err(error) => {
+                let why = crate::problem::chain(&error);
+                self.say(&format!("How far orders are cannot be told: {why}."));
+            }
+        }
+    }
+}

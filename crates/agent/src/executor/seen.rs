@@ -1,0 +1,106 @@
+//! What a fresh reading of the host shows of an order: whether every version is in place, and what still runs old code. What
+//! cannot be seen is never read as done.
+
+use super::spool::{Outbox, SpoolError};
+use crate::order::Seen;
+use crate::session::upload::Shelf;
+use domain::digest::Sha256Digest;
+use domain::host::facts::{HostFacts, Known, PendingRestart, RebootReason, Sight};
+use domain::host::inventory::{Inventory, PackageState};
+use domain::order::Order;
+use protocol::document::facts::FactsDocument;
+use protocol::document::inventory::InventoryDocument;
+use protocol::document::{Document, DocumentKind};
+use protocol::limits;
+
+/// Names that are told of several; the rest is counted.
+const NAMED: usize = 5;
+
+/// What the documents in the outbox show of an order.
+pub(super) fn seen(outbox: Result<Outbox, SpoolError>, order: &Order) -> Seen {
+    let read = outbox.map_err(|error| crate::problem::chain(&error));
+    let shown = read.and_then(|outbox| {
+        let inventory = document(&outbox, DocumentKind::Inventory)?;
+        let inventory = InventoryDocument::parse_kept(&inventory).map_err(|error| error.to_string())?;
+        let facts = document(&outbox, DocumentKind::Facts)?;
+        let facts = FactsDocument::parse_kept(&facts).map_err(|error| error.to_string())?;
+        Ok((Inventory::from(inventory), HostFacts::from(facts)))
+    });
+    match shown {
+        Ok((inventory, facts)) => judge(order, &inventory, &facts.restart),
+        Err(why) => Seen {
+            missing: Some(format!("the host could not be read afterwards: {why}")),
+            ..Seen::default()
+        },
+    }
+}
+
+fn document(outbox: &Outbox, kind: DocumentKind) -> Result<Vec<u8>, String> {
+    let entry = outbox.list.documents.iter().find(|entry| entry.kind == kind);
+    let digest = entry.and_then(|entry| entry.digest.parse::<Sha256Digest>().ok());
+    let bytes = digest.and_then(|digest| outbox.read(kind, digest, 0, limits::BODY_BYTES));
+    let (bytes, _) = bytes.ok_or("a document of it is missing")?;
+    Ok(bytes)
+}
+
+/// The same, of what was read.
+fn judge(order: &Order, inventory: &Inventory, restart: &Known<PendingRestart>) -> Seen {
+    let state = |name: &str, architecture: &str| {
+        let mut packages = inventory.packages.iter();
+        packages.find(|package| &*package.name == name && &*package.architecture == architecture)
+    };
+    let is_whole = |name: &str, architecture: &str, version: &str| {
+        state(name, architecture)
+            .is_some_and(|found| found.state == PackageState::Installed && &*found.version == version)
+    };
+    let absent = (order.packages.iter())
+        .filter(|package| !is_whole(&package.name, &package.architecture, &package.version))
+        .map(|package| format!("{} {} is not installed", package.name, package.version));
+    let left = (order.removals.iter())
+        .filter(|removal| state(&removal.name, &removal.architecture).is_some())
+        .map(|removal| format!("{} is still there", removal.name));
+    let missing: Vec<String> = absent.chain(left).collect();
+    let (old, reboot) = match restart {
+        Known::Known(pending) => (old(pending), reboot(pending)),
+        Known::Unknown { why } => (Some(format!("what still runs old code is unknown: {why}")), None),
+    };
+    Seen {
+        missing: (!missing.is_empty()).then(|| some_of(&missing)),
+        old,
+        reboot,
+    }
+}
+
+fn old(pending: &PendingRestart) -> Option<String> {
+    let names: Vec<String> = (pending.services.iter())
+        .chain(&pending.programs)
+        .cloned()
+        .collect();
+    match (names.is_empty(), pending.sight) {
+        (false, _) => Some(format!("{} still run replaced files", some_of(&names))),
+        (true, Sight::Partial) => Some("not all processes could be looked at".to_owned()),
+        (true, Sight::Whole) => None,
+    }
+}
+
+fn reboot(pending: &PendingRestart) -> Option<String> {
+    let reasons: Vec<String> = pending.reboot.iter().map(reason).collect();
+    (!reasons.is_empty()).then(|| format!("the host has to restart for {}", some_of(&reasons)))
+}
+
+fn reason(reason: &RebootReason) -> String {
+    match reason {
+        RebootReason::Kernel { running, installed } => format!("the kernel {installed} (it runs {running})"),
+        RebootReason::Package(package) => package.clone(),
+        RebootReason::Asked => "a package that does not say its name".to_owned(),
+    }
+}
+
+fn some_of(names: &[String]) -> String {
+    let rest = names.len().saturating_sub(NAMED);
+    let named = names[..names.len() - rest].join(", ");
+    if rest == 0 {
+        return named;
+    }
+    format!("{named} and {rest} more")
+}
