@@ -1,7 +1,17 @@
 //! Package files in the deb(5) format, written without tools: an ar archive of three members, the tar files unpacked.
 
-/// Bytes of a package file with that control text and those files (path without leading slash, contents).
-pub fn build(control: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
+/// A member of the control archive beside `control` (deb(5)): a maintainer script, or a list.
+#[derive(Clone, Copy, Debug)]
+pub enum Member<'a> {
+    /// `preinst`, `postinst`, `prerm` or `postrm`, with its text.
+    Script(&'a str, &'a str),
+    /// Any other, such as `conffiles`.
+    Text(&'a str, &'a str),
+}
+
+/// Bytes of a package file with that control text, those further members, and those files (path without leading slash,
+/// contents).
+pub fn build(control: &str, members: &[Member<'_>], files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut data = Vec::new();
     let mut folders = std::collections::BTreeSet::new();
     for (path, contents) in files {
@@ -14,6 +24,13 @@ pub fn build(control: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
     }
     let mut metadata = Vec::new();
     tar_entry(&mut metadata, "./control", TarKind::File, control.as_bytes());
+    for member in members {
+        let (name, kind, text) = match *member {
+            Member::Script(name, text) => (name, TarKind::Program, text),
+            Member::Text(name, text) => (name, TarKind::File, text),
+        };
+        tar_entry(&mut metadata, &format!("./{name}"), kind, text.as_bytes());
+    }
     let mut deb = b"!<arch>\n".to_vec();
     ar_member(&mut deb, "debian-binary", b"2.0\n");
     ar_member(&mut deb, "control.tar", &tar_end(metadata));
@@ -24,6 +41,7 @@ pub fn build(control: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
 #[derive(Clone, Copy)]
 enum TarKind {
     File,
+    Program,
     Folder,
 }
 
@@ -42,6 +60,7 @@ fn tar_entry(tar: &mut Vec<u8>, path: &str, kind: TarKind, contents: &[u8]) {
     assert!(path.len() <= 100, "a path in a test package is short: {path}");
     let (mode, type_flag) = match kind {
         TarKind::File => (0o644, b'0'),
+        TarKind::Program => (0o755, b'0'),
         TarKind::Folder => (0o755, b'5'),
     };
     let mut header = [0_u8; 512];

@@ -1,7 +1,7 @@
 //! A package as an index lists it and as dpkg's status has it once installed: one description for both, so that the
 //! relations by which apt recognises a build are equal unless a test makes them differ.
 
-use super::deb;
+use super::deb::{self, Member};
 use super::release::hexadecimal;
 
 /// A binary package of a test.
@@ -19,6 +19,9 @@ pub struct Package {
     size_bytes: Option<u64>,
     build: String,
     extra_fields: Vec<(String, String)>,
+    scripts: Vec<(&'static str, String)>,
+    files: Vec<(String, Vec<u8>)>,
+    conffiles: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,9 @@ impl Package {
             size_bytes: None,
             build: String::new(),
             extra_fields: Vec::new(),
+            scripts: Vec::new(),
+            files: Vec::new(),
+            conffiles: Vec::new(),
         }
     }
 
@@ -134,6 +140,24 @@ impl Package {
         self
     }
 
+    /// A maintainer script: `preinst`, `postinst`, `prerm` or `postrm`, run by the shell.
+    pub fn script(mut self, name: &'static str, text: &str) -> Self {
+        self.scripts.push((name, format!("#!/bin/sh\n{text}\n")));
+        self
+    }
+
+    /// A file in it, by its path without leading slash.
+    pub fn file(mut self, path: &str, contents: &[u8]) -> Self {
+        self.files.push((path.to_owned(), contents.to_vec()));
+        self
+    }
+
+    /// A configuration file in it: dpkg keeps what its host's administrator made of it.
+    pub fn conffile(mut self, path: &str, contents: &str) -> Self {
+        self.conffiles.push(format!("/{path}\n"));
+        self.file(path, contents.as_bytes())
+    }
+
     /// Path of its file inside the archive's tree. Epochs are left out, as in every Debian archive.
     pub fn filename(&self) -> String {
         let version = self
@@ -151,14 +175,26 @@ impl Package {
         format!("pool/{build}{name}/{name}_{version}_{architecture}.deb")
     }
 
-    /// The package file: installable, with no files in it but a note in /usr/share/doc.
+    /// The package file: installable, with its files and a note in /usr/share/doc.
     pub fn deb(&self) -> Vec<u8> {
         let note = format!(
             "{} {} {} {}\n",
             self.name, self.version, self.architecture, self.build
         );
         let path = format!("usr/share/doc/{}/note-{}", self.name, self.architecture);
-        deb::build(&self.control(), &[(&path, note.as_bytes())])
+        let conffiles = self.conffiles.concat();
+        let mut members: Vec<_> = (self.scripts.iter())
+            .map(|(name, text)| Member::Script(name, text))
+            .collect();
+        if !conffiles.is_empty() {
+            members.push(Member::Text("conffiles", &conffiles));
+        }
+        let own = self
+            .files
+            .iter()
+            .map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+        let files: Vec<_> = own.chain([(path.as_str(), note.as_bytes())]).collect();
+        deb::build(&self.control(), &members, &files)
     }
 
     /// Its stanza in a Packages file, with the blank line after it.
