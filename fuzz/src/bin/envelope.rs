@@ -18,6 +18,7 @@ use protocol::message::renew::Renew;
 fuzz_target!(
     init: fuzz::seeds([
         include_bytes!("../../../crates/protocol/tests/it/golden/v1/check-in-all.envelope").as_slice(),
+        include_bytes!("../../../crates/protocol/tests/it/golden/v1/check-in-orders.envelope"),
         include_bytes!("../../../crates/protocol/tests/it/golden/v1/documents.envelope"),
         include_bytes!("../../../crates/protocol/tests/it/golden/v1/enrolled.envelope"),
         include_bytes!("../../../crates/protocol/tests/it/golden/v1/enrol.envelope"),

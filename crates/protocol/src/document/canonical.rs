@@ -13,6 +13,11 @@ pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Vec<u8> {
 pub(crate) fn parse<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DocumentError> {
     limits::within("bytes of a document", bytes.len(), limits::BODY_BYTES)?;
     limits::strings_within(bytes)?;
+    parse_within(bytes)
+}
+
+/// The same for what has limits of its own, and strings in it that are files themselves.
+pub(crate) fn parse_within<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DocumentError> {
     let value = serde_json::from_slice(bytes).map_err(DocumentError::Malformed)?;
     let mut compared = Compared { rest: bytes };
     match serde_json::to_writer(&mut compared, &value) {

@@ -37,7 +37,7 @@ impl Bundle {
     /// [`DocumentError`] for a file that is too large or not in its one form.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         limits::within("bytes of an order's bundle", bytes.len(), limits::BUNDLE_BYTES)?;
-        let bundle: Self = canonical::parse(bytes)?;
+        let bundle: Self = canonical::parse_within(bytes)?;
         limits::within("signatures", bundle.signatures.len(), limits::APPROVERS)?;
         Ok(bundle)
     }

@@ -1,7 +1,7 @@
 //! Transcripts of the first version, kept for ever: each later version must read them, and write the same where it says
 //! the same. A new shape gets a new file; none is ever replaced.
 
-use crate::samples;
+use crate::samples::{self, orders};
 use protocol::card::ServerCard;
 use protocol::document::Document;
 use protocol::document::channels::ChannelConfigDocument;
@@ -16,6 +16,8 @@ use protocol::message::documents::{Documents, DocumentsTaken};
 use protocol::message::enrol::{Enrol, Enrolled, introducing};
 use protocol::message::refused::Refused;
 use protocol::message::renew::{Renew, Renewed};
+use protocol::order::{ApprovalDocument, Bundle, GoDocument, OrderDocument};
+use protocol::statement::{Statement, Unread};
 use protocol::token::EnrolmentToken;
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -70,6 +72,11 @@ fn transcripts() -> Vec<Transcript> {
     );
     let documents = request::<Documents>("documents", &host(), &documents.with_bytes(bytes));
     let renew = request::<Renew>("renew", &host(), &samples::renew().to_body());
+    let check_in_orders = request::<CheckIn>(
+        "check-in-orders",
+        &host(),
+        &orders::check_in_with_orders().to_body(),
+    );
     vec![
         answer::<Enrolled>("enrolled", &enrol, &introducing(&samples::enrolled(), &card())),
         answer::<CheckedIn>("checked-in", &check_in, &samples::checked_in().to_body()),
@@ -77,6 +84,11 @@ fn transcripts() -> Vec<Transcript> {
             "checked-in-all",
             &check_in_all,
             &samples::checked_in_with_everything().to_body(),
+        ),
+        answer::<CheckedIn>(
+            "checked-in-orders",
+            &check_in_orders,
+            &orders::checked_in_with_orders().to_body(),
         ),
         answer::<DocumentsTaken>(
             "documents-taken",
@@ -94,6 +106,7 @@ fn transcripts() -> Vec<Transcript> {
         enrol_copy,
         check_in,
         check_in_all,
+        check_in_orders,
         documents,
         renew,
     ]
@@ -123,6 +136,10 @@ fn texts() -> Vec<(&'static str, Vec<u8>)> {
         ("delta.json", delta().to_bytes()),
         ("card.json", card().to_bytes()),
         ("token.txt", token().into_bytes()),
+        ("approval.json", ApprovalDocument::bytes_of(&orders::approval())),
+        ("bundle.json", orders::bundle().to_bytes()),
+        ("order.statement", orders::order_statement()),
+        ("go.statement", orders::go_statement()),
     ]
 }
 
@@ -239,6 +256,10 @@ fn kept_transcripts_say_what_they_said() {
         ("checked-in-all", &samples::checked_in_with_everything()),
     );
     exchange(
+        ("check-in-orders", &orders::check_in_with_orders()),
+        ("checked-in-orders", &orders::checked_in_with_orders()),
+    );
+    exchange(
         ("documents", &samples::documents().0),
         ("documents-taken", &samples::documents_taken()),
     );
@@ -273,6 +294,29 @@ fn kept_transcripts_say_what_they_said() {
         .parse()
         .expect("a token");
     assert_eq!(token.site, "main");
+}
+
+#[test]
+fn kept_orders_say_what_they_said() {
+    fn stated<T: Statement>(name: &str) -> T {
+        let bytes = kept(name);
+        let unread = Unread::parse(&bytes).expect("a statement");
+        unread
+            .open(&orders::orders_key().verifying())
+            .expect("signed")
+            .says
+    }
+    assert_eq!(
+        stated::<OrderDocument>("order.statement").into_order(),
+        orders::order()
+    );
+    assert_eq!(stated::<GoDocument>("go.statement").into_go(), orders::go());
+    let approved = ApprovalDocument::parse(&kept("approval.json")).expect("an approval");
+    assert_eq!(approved.approval, orders::approval());
+    assert_eq!(
+        Bundle::parse(&kept("bundle.json")).expect("a bundle"),
+        orders::bundle()
+    );
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Messages: what is read is what was written, growth is no harm, size is.
 
-use crate::samples;
+use crate::samples::{self, orders};
 use domain::id::HostId;
 use protocol::envelope::{Body, Envelope, Unopened};
 use protocol::limits;
 use protocol::message::check_in::{CheckIn, CheckedIn};
 use protocol::message::documents::{Documents, DocumentsError, Form};
 use protocol::message::enrol::{Credential, Enrol, copy_claim};
+use protocol::message::orders::{FailureKind, GoBytes, Stage};
 use protocol::message::refused::{RefusalKind, Refused};
 use protocol::message::{Message, MessageError};
 
@@ -126,6 +127,114 @@ fn lists_end_at_their_limits() {
         many(0, 0, 0, carried + 1),
         Err(MessageError::TooLarge(_))
     ));
+}
+
+#[test]
+fn what_is_said_of_orders_ends_at_its_limits() {
+    let check_in = |count: usize, detail: usize, line: usize| {
+        let mut message = orders::check_in_with_orders();
+        let mut report = orders::report(Stage::Failed);
+        report.detail = "x".repeat(detail);
+        report.last_line = "x".repeat(line);
+        message.orders = vec![report; count];
+        read::<CheckIn>(&message.to_body().json).is_ok()
+    };
+    let text = limits::ORDER_DETAIL_BYTES;
+    assert!(check_in(limits::ORDERS, text, text));
+    assert!(!check_in(limits::ORDERS + 1, 0, 0));
+    assert!(!check_in(1, text + 1, 0));
+    assert!(!check_in(1, 0, text + 1));
+    let answer = |orders: usize, goes: usize, withdrawn: usize, heard: usize, ticket: usize| {
+        let digest = self::orders::offered().bundle;
+        let message = CheckedIn {
+            orders: vec![self::orders::offered(); orders],
+            goes: vec![GoBytes(vec![1]); goes],
+            withdrawn: vec![digest; withdrawn],
+            heard: vec![digest; heard],
+            ticket: Some("x".repeat(ticket)),
+            ..samples::checked_in()
+        };
+        read::<CheckedIn>(&message.to_body().json).is_ok()
+    };
+    let (most, bytes) = (limits::ORDERS, limits::TICKET_BYTES);
+    assert!(answer(most, most, most, most, bytes));
+    assert!(!answer(most + 1, 0, 0, 0, 0));
+    assert!(!answer(0, most + 1, 0, 0, 0));
+    assert!(!answer(0, 0, most + 1, 0, 0));
+    assert!(!answer(0, 0, 0, most + 1, 0));
+    assert!(!answer(0, 0, 0, 0, bytes + 1));
+}
+
+#[test]
+fn an_answer_of_an_older_server_says_nothing_of_orders() {
+    let answer: CheckedIn =
+        read(br#"{"link":{"count":18,"mac":"AAAAAAAAAAAAAAAAAAAAAA=="},"next_check_in_seconds":300}"#)
+            .expect("an answer as the first version gave it");
+    let nothing = CheckedIn {
+        next_check_in_seconds: 300,
+        ..CheckedIn::of(answer.link)
+    };
+    assert_eq!(answer, nothing);
+}
+
+#[test]
+fn a_stage_or_failure_of_a_later_version_is_read_and_ends_nothing() {
+    let body = orders::check_in_with_orders().to_body().json;
+    let text = String::from_utf8(body).expect("text");
+    let later = text
+        .replace("\"failed\"", "\"levitating\"")
+        .replace("\"script\"", "\"ennui\"");
+    assert_ne!(later, text);
+    let read: CheckIn = read(later.as_bytes()).expect("it grew");
+    assert_eq!(read.orders[1].stage, Stage::Unrecognised);
+    assert_eq!(read.orders[1].failure, Some(FailureKind::Unrecognised));
+    assert_eq!(read.orders[1].observation(), None);
+    assert!(!read.orders[1].stage.is_end());
+}
+
+#[test]
+fn every_stage_and_failure_has_its_name_on_the_wire() {
+    use FailureKind as F;
+    let stages = [
+        (Stage::Taken, "taken"),
+        (Stage::Prepared, "prepared"),
+        (Stage::Installing, "installing"),
+        (Stage::RebootPending, "reboot_pending"),
+        (Stage::Verifying, "verifying"),
+        (Stage::Succeeded, "succeeded"),
+        (Stage::NotInEffect, "not_in_effect"),
+        (Stage::Failed, "failed"),
+        (Stage::Withdrawn, "withdrawn"),
+    ];
+    for (stage, name) in stages {
+        let text = serde_json::to_string(&stage).expect("a word");
+        assert_eq!(text, format!("\"{name}\""));
+        assert_eq!(serde_json::from_str::<Stage>(&text).ok(), Some(stage));
+    }
+    let failures = [
+        (F::Refused, "refused"),
+        (F::Content, "content"),
+        (F::Snapshot, "snapshot"),
+        (F::HostChanged, "host_changed"),
+        (F::Differs, "differs"),
+        (F::Busy, "busy"),
+        (F::DiskFull, "disk_full"),
+        (F::Script, "script"),
+        (F::PackageManager, "package_manager"),
+        (F::Interrupted, "interrupted"),
+        (F::Expired, "expired"),
+        (F::NotSeen, "not_seen"),
+    ];
+    for (failure, name) in failures {
+        let text = serde_json::to_string(&failure).expect("a word");
+        assert_eq!(text, format!("\"{name}\""));
+        assert_eq!(serde_json::from_str::<F>(&text).ok(), Some(failure));
+        // The words of the domain are the same ones.
+        assert_eq!(
+            F::from(domain::rollout::deployment::Failure::from(failure)),
+            failure
+        );
+    }
 }
 
 #[test]

@@ -1,116 +1,20 @@
 //! Orders, goes and approvals as bytes: nothing is believed before its signature, and nothing can be changed after it.
 
-use domain::catalog::update::{Publisher, UpdateId};
-use domain::change::{Approval, InScope, NotCovered, Release, Rules};
-use domain::digest::Sha256Digest;
-use domain::host::mode::Mode;
-use domain::id::{ChangeId, DeploymentId, HostId, TenantId};
-use domain::identity::BootId;
-use domain::order::{
-    Direction, Go, Order, OrderedIndex, OrderedPackage, OrderedSnapshot, RebootRule, Removal, Start, Window,
+use crate::samples::orders::{
+    approval, bundle, go, hosts, order, order_statement, orders_key, snapshot, update,
 };
-use jiff::{SignedDuration, Timestamp};
+use domain::change::{InScope, NotCovered};
+use domain::host::mode::Mode;
+use domain::id::{HostId, TenantId};
+use domain::order::{Direction, Order, OrderedPackage, RebootRule, Start, acceptance};
+use jiff::SignedDuration;
+use protocol::document::DocumentError;
 use protocol::key::SigningKey;
 use protocol::limits;
-use protocol::order::{ApprovalDocument, GoDocument, OrderDocument};
+use protocol::limits::OverLimit;
+use protocol::order::{ApprovalDocument, Bundle, GoDocument, OrderDocument};
 use protocol::scope::Tree;
 use protocol::statement::{StatementError, Unread, seal};
-
-const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
-
-fn orders_key() -> SigningKey {
-    SigningKey::from_seed(&[7; 32])
-}
-
-fn telnet() -> Removal {
-    Removal {
-        name: "telnet".into(),
-        architecture: "amd64".into(),
-    }
-}
-
-fn snapshot(number: u8) -> OrderedSnapshot {
-    OrderedSnapshot {
-        address: "http://deb.example/debian-security".into(),
-        suite: "bookworm-security".into(),
-        release: Sha256Digest([number; 32]),
-        signature: None,
-        indexes: vec![OrderedIndex {
-            path: "main/binary-amd64/Packages.xz".into(),
-            sha256: Sha256Digest([8; 32]),
-            size_bytes: 376_000,
-        }],
-    }
-}
-
-fn order() -> Order {
-    let package = |name: &str, from: Option<&str>| OrderedPackage {
-        name: name.into(),
-        architecture: "amd64".into(),
-        version: "3.0.22-1~deb12u2".into(),
-        from: from.map(Into::into),
-        sha256: Sha256Digest([3; 32]),
-        size_bytes: 1_442_000,
-    };
-    Order {
-        number: 8,
-        epoch: 3,
-        tenant: TenantId([1; 16]),
-        host: HostId([2; 16]),
-        change: ChangeId([3; 16]),
-        deployment: DeploymentId([4; 16]),
-        approved: Sha256Digest([1; 32]),
-        direction: Direction::Forward,
-        snapshots: vec![snapshot(9)],
-        packages: vec![
-            package("libssl3", Some("3.0.20-1~deb12u2")),
-            package("openssl", None),
-        ],
-        removals: vec![telnet()],
-        window: Window {
-            opens: NOW,
-            closes: NOW + SignedDuration::from_hours(1),
-        },
-        needs: Mode::Full,
-        start: Start::WithGo,
-        reboot: RebootRule::IfNeeded { notice_seconds: 300 },
-    }
-}
-
-fn hosts() -> Vec<HostId> {
-    (0..9).map(|number| HostId([number; 16])).collect()
-}
-
-fn update(source: &str) -> UpdateId {
-    UpdateId {
-        publisher: Publisher {
-            origin: "Debian".into(),
-            keys: vec!["AB".into()],
-        },
-        source: source.into(),
-        source_version: "3.0.22-1~deb12u2".into(),
-        build: String::new(),
-    }
-}
-
-fn approval() -> Approval {
-    Approval {
-        tenant: TenantId([1; 16]),
-        release: Release {
-            updates: vec![update("curl"), update("openssl")],
-            rules: Rules {
-                needs: Mode::Full,
-                start: Start::WithGo,
-                reboot: RebootRule::IfNeeded { notice_seconds: 300 },
-                removals: vec![telnet()],
-            },
-        },
-        snapshots: vec![Sha256Digest([8; 32]), Sha256Digest([9; 32])],
-        scope: Tree::over(&hosts()).scope(),
-        not_after: NOW + SignedDuration::from_hours(1),
-        direction: Direction::Forward,
-    }
-}
 
 #[test]
 fn an_order_and_a_go_come_back_as_they_were_signed() {
@@ -122,22 +26,16 @@ fn an_order_and_a_go_come_back_as_they_were_signed() {
         .open::<OrderDocument>(&key.verifying())
         .expect("the key is the one");
     assert_eq!(stated.says.into_order(), order());
-    let go = Go {
-        order: stated.digest,
-        boot: BootId([5; 16]),
-        nonce: [6; 16],
-        issued_at: NOW,
-        lease_seconds: 600,
-    };
-    let sealed = seal(&GoDocument::of(&go), &key);
+    assert_eq!(stated.digest, go().order);
+    let sealed = seal(&GoDocument::of(&go()), &key);
     let stated = Unread::parse(&sealed).and_then(|unread| unread.open::<GoDocument>(&key.verifying()));
-    assert_eq!(stated.expect("the key is the one").says.into_go(), go);
+    assert_eq!(stated.expect("the key is the one").says.into_go(), go());
 }
 
 #[test]
 fn a_statement_changed_at_any_byte_is_refused() {
     let key = orders_key();
-    let sealed = seal(&OrderDocument::of(&order()), &key);
+    let sealed = order_statement();
     for at in 0..sealed.len() {
         let mut changed = sealed.clone();
         changed[at] ^= 1;
@@ -156,14 +54,7 @@ fn a_statement_changed_at_any_byte_is_refused() {
 #[test]
 fn a_statement_of_another_key_or_kind_is_refused() {
     let (key, other) = (orders_key(), SigningKey::from_seed(&[8; 32]));
-    let go = GoDocument::of(&Go {
-        order: Sha256Digest([1; 32]),
-        boot: BootId([5; 16]),
-        nonce: [6; 16],
-        issued_at: NOW,
-        lease_seconds: 600,
-    });
-    let sealed = seal(&go, &key);
+    let sealed = seal(&GoDocument::of(&go()), &key);
     let unread = Unread::parse(&sealed).expect("it was just sealed");
     assert!(matches!(
         unread.open::<GoDocument>(&other.verifying()),
@@ -270,4 +161,75 @@ fn an_approval_covers_its_order_and_nothing_beyond() {
     assert_eq!(lower.covers(&order(), InScope::Proved), Err(NotCovered::Mode));
     assert!(approval().has(&update("openssl")));
     assert!(!approval().has(&update("openssh")));
+}
+
+#[test]
+fn a_bundle_comes_back_as_it_was_and_in_no_other_spelling() {
+    let bytes = bundle().to_bytes();
+    assert_eq!(Bundle::parse(&bytes).expect("it was just written"), bundle());
+    let more = br#"{"later":1,"#;
+    let grown = [more.as_slice(), &bytes[1..]].concat();
+    assert!(
+        Bundle::parse(&grown).is_err(),
+        "what a host follows has no words that it does not know"
+    );
+    for at in 0..bytes.len() {
+        assert!(Bundle::parse(&bytes[..at]).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn an_order_of_as_many_packages_as_may_be_comes_in_a_bundle() {
+    let mut order = order();
+    let package = order.packages[0].clone();
+    order.packages = (0..acceptance::MAX_PACKAGES)
+        .map(|number| OrderedPackage {
+            name: format!("package-{number:05}").into(),
+            ..package.clone()
+        })
+        .collect();
+    let mut bundle = bundle();
+    bundle.order = seal(&OrderDocument::of(&order), &orders_key());
+    let parsed = Bundle::parse(&bundle.to_bytes()).expect("it is within every limit");
+    let unread = Unread::parse(&parsed.order).expect("it is within every limit");
+    let stated = unread.open::<OrderDocument>(&orders_key().verifying());
+    assert_eq!(stated.expect("it was just sealed").says.into_order(), order);
+}
+
+#[test]
+fn a_bundle_may_be_as_large_as_the_limit_and_no_larger() {
+    // Base64 grows by four characters, and a place by one.
+    let of = |approval: usize, place: u64| {
+        let mut bundle = bundle();
+        bundle.approval = vec![0; approval];
+        bundle.inclusion.place = place;
+        bundle.to_bytes()
+    };
+    let places = [1, 10, 100, 1_000];
+    let place = places.into_iter().find(|place| of(0, *place).len() % 4 == 0);
+    let place = place.expect("one of four lengths in a row");
+    let approval = (limits::BUNDLE_BYTES - of(0, place).len()) / 4 * 3;
+    let at_limit = of(approval, place);
+    assert_eq!(at_limit.len(), limits::BUNDLE_BYTES);
+    Bundle::parse(&at_limit).expect("it is not above the limit");
+    let above = of(approval, place * 10);
+    assert_eq!(above.len(), limits::BUNDLE_BYTES + 1);
+    assert!(matches!(
+        Bundle::parse(&above),
+        Err(DocumentError::TooLarge(OverLimit { .. }))
+    ));
+}
+
+#[test]
+fn a_bundle_has_as_many_signatures_as_the_limit_and_no_more() {
+    let with = |count| {
+        let mut bundle = bundle();
+        bundle.signatures = vec![bundle.signatures[0]; count];
+        Bundle::parse(&bundle.to_bytes())
+    };
+    assert!(with(limits::APPROVERS).is_ok());
+    assert!(matches!(
+        with(limits::APPROVERS + 1),
+        Err(DocumentError::TooLarge(_))
+    ));
 }

@@ -1,5 +1,7 @@
 //! One of each message and document, always the same, with keys of fixed seeds.
 
+pub mod orders;
+
 use domain::digest::Sha256Digest;
 use domain::host::facts::HostFacts;
 use domain::id::HostId;
