@@ -59,6 +59,9 @@ fn fetch(
 ) -> Result<Came, NotFetched> {
     let mut partial = Partial::open(places, file)?;
     if !partial.is_whole() {
+        if partial.bytes == file.size_bytes {
+            partial.begin_anew().map_err(FetchError::Keep)?;
+        }
         match more(&mut partial) {
             Ok(Came::Whole) => {}
             Ok(Came::Part) => return Ok(Came::Part),

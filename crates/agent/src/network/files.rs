@@ -73,6 +73,11 @@ impl Partial {
             folder: folder.clone(),
             cause,
         };
+        // What has its name already is looked at again.
+        match std::fs::rename(folder.join(wish.digest.to_string()), part(&folder, &wish)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::open(part(&folder, &wish), flags, Mode::RUSR | Mode::WUSR);
         let file = File::from(file.map_err(|errno| failed(errno.into()))?);

@@ -237,7 +237,8 @@ impl Session {
         };
         let left = Duration::try_from(left).unwrap_or_default();
         let errands = &mut self.now.errands;
-        let is_news = gist(&board.reports) != errands.told;
+        // That a report is gone is no news: the server has said so itself.
+        let is_news = (gist(&board.reports).iter()).any(|report| !errands.told.contains(report));
         errands.board = board;
         let can_fetch = errands.ticket.is_some() && errands.failures == 0;
         let is_served = matches!(self.memory.phase, Phase::Enrolled { stop: None, .. });

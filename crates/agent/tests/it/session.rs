@@ -1,10 +1,10 @@
 //! The agent's conversation with a server that really seals envelopes: who it is, what it sends, whom it believes, and what it
 //! does when it is refused.
 
-mod host;
+pub mod host;
 mod orders;
 mod refusals;
-mod server;
+pub mod server;
 mod trust;
 
 use agent::session::{Phase, Stop};

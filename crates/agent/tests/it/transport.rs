@@ -2,6 +2,8 @@
 
 mod asleep;
 mod failures;
+mod fetch;
+mod files;
 mod peers;
 
 use agent::transport::{ClientIdentity, ExchangeError, Transport, TransportSettings};

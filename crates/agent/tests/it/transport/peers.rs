@@ -34,6 +34,23 @@ pub struct Authority {
 pub enum Answer {
     Ok(Vec<u8>),
     Raw(&'static str),
+    /// What this makes of a request: its head, its body.
+    By(Box<dyn Fn(&str, &[u8]) -> Said + Send>),
+}
+
+/// An answer as it goes over the wire.
+pub struct Said {
+    pub bytes: Vec<u8>,
+    pub then: Then,
+}
+
+/// What a server does after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It closes the connection.
+    Closes,
+    /// It says nothing more until the other side has gone.
+    Waits,
 }
 
 /// A server, as long as the test lasts.
@@ -104,11 +121,12 @@ impl Authority {
                 let mut stream = StreamOwned::new(connection, socket);
                 // A client that refuses the certificate ends the connection: nothing to serve.
                 if let Some(request) = read_request(&mut stream) {
-                    requests.lock().expect("no test panics with it").push(request);
+                    let text = String::from_utf8_lossy(&request).into_owned();
+                    requests.lock().expect("no test panics with it").push(text);
                     let shown = stream.conn.peer_certificates().unwrap_or_default();
                     let shown = shown.iter().map(|certificate| certificate.to_vec());
                     certificates.lock().expect("no test panics with it").extend(shown);
-                    send(&mut stream, &answer);
+                    send(&mut stream, &answer, &request);
                 }
             }
         });
@@ -147,7 +165,7 @@ impl Authority {
     }
 }
 
-fn send(stream: &mut impl Write, answer: &Answer) {
+fn send(stream: &mut (impl Read + Write), answer: &Answer, request: &[u8]) {
     let sent = match answer {
         Answer::Ok(body) => {
             let head = format!(
@@ -159,28 +177,38 @@ fn send(stream: &mut impl Write, answer: &Answer) {
                 .and_then(|()| stream.write_all(body))
         }
         Answer::Raw(text) => stream.write_all(text.as_bytes()),
+        Answer::By(make) => {
+            let end = request.windows(4).position(|four| four == b"\r\n\r\n");
+            let (head, body) = request.split_at(end.expect("a whole request") + 4);
+            let said = make(&String::from_utf8_lossy(head), body);
+            let sent = stream.write_all(&said.bytes).and_then(|()| stream.flush());
+            if said.then == Then::Waits {
+                let _ = stream.read(&mut [0; 1]);
+            }
+            sent
+        }
     };
     // A client that stops reading has seen enough.
     let _ = sent.and_then(|()| stream.flush());
 }
 
 /// One request with its body; nothing if the other side ends before.
-fn read_request(stream: &mut impl Read) -> Option<String> {
+fn read_request(stream: &mut impl Read) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     loop {
         let read = stream.read(&mut buffer).ok().filter(|&read| read > 0)?;
         text.extend_from_slice(&buffer[..read]);
-        let request = String::from_utf8_lossy(&text).to_lowercase();
-        let Some((head, body)) = request.split_once("\r\n\r\n") else {
+        let Some(end) = text.windows(4).position(|four| four == b"\r\n\r\n") else {
             continue;
         };
+        let head = String::from_utf8_lossy(&text[..end]).to_lowercase();
         let length = head
             .lines()
             .find_map(|line| line.strip_prefix("content-length: "));
         let length = length.map_or(0, |length| length.parse().expect("a number"));
-        if body.len() >= length {
-            return Some(String::from_utf8_lossy(&text).into_owned());
+        if text.len() - end - 4 >= length {
+            return Some(text);
         }
     }
 }
@@ -224,6 +252,7 @@ impl Tunnel {
         thread::spawn(move || {
             for mut client in listener.incoming().flatten() {
                 let request = read_request(&mut client).expect("a request to a proxy");
+                let request = String::from_utf8_lossy(&request).into_owned();
                 let target = request
                     .split(' ')
                     .nth(1)
