@@ -3,7 +3,7 @@
 //! when the first package of it is to be installed, and found by name in a memory map. It may be thrown away at any time.
 //!
 //! ```text
-//! header   56 bytes: magic, digest of the Packages file, number of packages, checksum of the rest
+//! header   56 bytes: magic, digest of the Packages file, number of packages, checksum of that number and the rest
 //! places   packages × u32: where each record begins in the body, by name, then in file order
 //! body     a record a package: seven texts, each with its length before it (u32), then size (u64) and SHA-256
 //! ```
@@ -117,7 +117,7 @@ impl<B: Deref<Target = [u8]>> Details<B> {
         let count = usize::try_from(u32_at(header, 44)?).ok()?;
         let is_sound = header[..12] == MAGIC
             && header[12..44] == digest.0
-            && header[48..56] == XxHash3_64::oneshot(rest).to_le_bytes()
+            && header[48..56] == checksum(count, rest).to_le_bytes()
             && count <= rest.len() / 4;
         is_sound.then_some(Self { bytes, count })
     }
@@ -164,6 +164,11 @@ impl<B: Deref<Target = [u8]>> Details<B> {
             sha256: Sha256Digest(*after.first_chunk()?),
         })
     }
+}
+
+/// Against damage by accident; who may write the file is the file system's matter.
+fn checksum(count: usize, rest: &[u8]) -> u64 {
+    XxHash3_64::oneshot_with_seed(count as u64, rest)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -279,7 +284,7 @@ fn finish(mut records: Vec<Record>, digest: Sha256Digest) -> Result<Vec<u8>, Det
         bytes.extend_from_slice(&record.bytes);
     }
     let count = u32::try_from(records.len()).map_err(|_beyond| DetailsError::TooLarge)?;
-    let checksum = XxHash3_64::oneshot(&bytes[HEADER_BYTES..]);
+    let checksum = checksum(records.len(), &bytes[HEADER_BYTES..]);
     bytes[..12].copy_from_slice(&MAGIC);
     bytes[12..44].copy_from_slice(&digest.0);
     bytes[44..48].copy_from_slice(&count.to_le_bytes());
