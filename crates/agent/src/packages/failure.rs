@@ -5,7 +5,7 @@ use domain::rollout::deployment::Failure;
 
 /// Words and what they mean, the first that stands anywhere counting: a full disk also fails scripts, and a failed script also
 /// makes apt complain.
-const WORDS: [(&str, Failure); 15] = [
+const WORDS: [(&str, Failure); 16] = [
     ("No space left on device", Failure::DiskFull),
     ("You don't have enough free space", Failure::DiskFull),
     ("Disk quota exceeded", Failure::DiskFull),
@@ -21,6 +21,7 @@ const WORDS: [(&str, Failure); 15] = [
         Failure::Interrupted,
     ),
     ("dpkg was interrupted", Failure::Interrupted),
+    ("needs to be reinstalled", Failure::Interrupted),
     ("Held packages were changed", Failure::HostChanged),
     ("Packages were downgraded and -y was used", Failure::HostChanged),
     ("unmet dependencies", Failure::Differs),

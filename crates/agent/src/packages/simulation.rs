@@ -2,7 +2,7 @@
 //! about a package is not understood is a difference.
 
 use super::tool::Tool;
-use super::{Installed, Trouble, WorldPlaces, allowed};
+use super::{Installed, Trouble, Whole, WorldPlaces, allowed};
 use domain::order::transaction::{self, Act, Build, Difference, Item, Objection};
 use domain::order::{Direction, Order, OrderedPackage};
 use domain::rollout::deployment::Failure;
@@ -63,7 +63,7 @@ pub(super) fn compare(
         return Err(Trouble::new(kind, &said.complaint("apt-get")));
     }
     let text = said.text();
-    let items = items(&text, installed)?;
+    let items = items(&text, installed, order)?;
     let in_place = installed.in_place(order);
     // Which files they are is judged when dpkg is about to open them; here each line stands for the ordered one.
     let packages = (order.packages.iter()).map(|package| ((&*package.name, &*package.architecture), package));
@@ -96,8 +96,9 @@ pub(crate) fn differs(difference: &Difference) -> Trouble {
     Trouble::new(kind, &difference.to_string())
 }
 
-/// The steps of a simulation.
-fn items<'a>(text: &'a str, installed: &'a Installed) -> Result<Vec<Item<'a>>, Trouble> {
+/// The steps of a simulation. What somebody left half done on the host is left out: apt would finish it too, and it is finished
+/// before the order begins.
+fn items<'a>(text: &'a str, installed: &'a Installed, order: &Order) -> Result<Vec<Item<'a>>, Trouble> {
     let mut items = Vec::new();
     for line in text.lines() {
         let Some((act, rest)) = line.split_once(' ') else {
@@ -109,12 +110,26 @@ fn items<'a>(text: &'a str, installed: &'a Installed) -> Result<Vec<Item<'a>>, T
             "Remv" | "Purg" => gone(rest, installed),
             _ => continue,
         };
-        items.push(item.ok_or_else(|| {
+        let item = item.ok_or_else(|| {
             let detail = format!("apt would do what is not understood: {line}");
             Trouble::new(Failure::Differs, &detail)
-        })?);
+        })?;
+        if !is_left_over(&item, installed, order) {
+            items.push(item);
+        }
     }
     Ok(items)
+}
+
+/// Whether a step only configures what is on the host already, and is none of the order's.
+fn is_left_over(item: &Item<'_>, installed: &Installed, order: &Order) -> bool {
+    let (Act::Configure, Some(after)) = (item.act, item.after) else {
+        return false;
+    };
+    let mut packages = order.packages.iter();
+    let is_ordered =
+        packages.any(|package| *package.name == *item.name && *package.architecture == *after.architecture);
+    !is_ordered && installed.state(item.name, after.architecture) == Some((after.version, Whole::No))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -68,10 +68,10 @@ pub(super) fn is_plain_suite(suite: &str) -> bool {
     suite == "/" || (stays && parts().all(|part| part.bytes().all(is_plain)))
 }
 
-/// Where a snapshot's files stand below its own folder.
+/// Where a snapshot's files stand below its own folder; empty for a flat repository: in the folder itself.
 pub(super) fn release_folder(suite: &str) -> String {
     if suite.ends_with('/') {
-        return ".".to_owned();
+        return String::new();
     }
     format!("dists/{suite}")
 }

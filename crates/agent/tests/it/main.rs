@@ -10,6 +10,8 @@ mod effects;
 mod host;
 mod journal;
 mod oracle;
+mod orders;
+mod packages;
 mod preferences;
 mod session;
 mod sources_list;
