@@ -61,6 +61,14 @@ points! {
     FindingsStored = "findings-stored";
     /// Some hosts' standing of a new generation is stored.
     StandingsStored = "standings-stored";
+    /// Orders are signed and their bundles kept, and no row names them.
+    OrdersSigned = "orders-signed";
+    /// Orders are made or taken back, and their hosts were not told.
+    OrdersDecided = "orders-decided";
+    /// A host may begin, and was not told.
+    GoPermitted = "go-permitted";
+    /// What a host said of its orders is kept, and it was not told.
+    ReportsKept = "reports-kept";
     /// Some audit records are in their chains.
     AuditSealed = "audit-sealed";
     /// A backup is noted as begun, and nothing of it written.

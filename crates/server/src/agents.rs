@@ -9,6 +9,7 @@ pub mod content_ticket;
 mod documents;
 mod enrol;
 mod flush;
+mod orders;
 mod refusal;
 mod registry;
 mod renew;

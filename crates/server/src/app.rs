@@ -8,6 +8,7 @@ pub mod backup;
 pub mod caller;
 pub mod change;
 pub mod coverage;
+pub mod deployment;
 pub mod enrolment_token;
 pub mod finding;
 pub mod grant;

@@ -7,6 +7,7 @@ use crate::clock::{Chance, Clock};
 use crate::local::Local;
 use crate::operations::metrics::Metrics;
 use crate::reconcile::Board;
+use crate::rollout::OpenOrders;
 use crate::settings::Settings;
 use crate::start::DataDir;
 use domain::id::HostId;
@@ -25,6 +26,8 @@ pub struct Context {
     pub authority: Arc<Authority>,
     /// What is known of agents: a cache of the database, and what is not yet written to it.
     pub agents: Arc<Agents>,
+    /// The orders of which something may still come: a note of the database.
+    pub open_orders: Arc<OpenOrders>,
     /// What every tenant's hosts are missing: a cache of the database.
     pub fleets: Arc<Fleets>,
     /// How the background work went.
@@ -54,6 +57,10 @@ pub struct Context {
 pub enum Work {
     /// Finding out what hosts are missing: an inventory, a channel config or a snapshot is new.
     Assess,
+    /// Planning changes: something was decided, or a host said how far it is.
+    Plan,
+    /// Fetching what changes need.
+    Stage,
     /// Syncing sources: one was adopted, or somebody asked.
     Sync,
     /// Ordering audit records into their chains.
@@ -71,8 +78,10 @@ pub enum Work {
 }
 
 impl Work {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Assess,
+        Self::Plan,
+        Self::Stage,
         Self::Sync,
         Self::SealAudit,
         Self::FlushLiveness,

@@ -2,7 +2,8 @@
 //! SQL is in `store`, wire shapes of agents are in `protocol`, rules are in `domain`.
 //!
 //! `start` opens the data directory and runs everything; `context` is what all rooms share; `agents` and `app` are what
-//! callers can do, without sockets; `http` is the door; `reconcile` is the work that nobody asks for.
+//! callers can do, without sockets; `rollout` carries approved changes to hosts; `http` is the door; `reconcile` is the work
+//! that nobody asks for.
 
 pub mod agents;
 pub mod app;
@@ -16,6 +17,7 @@ pub mod local;
 pub mod operations;
 pub mod private_file;
 pub mod reconcile;
+pub mod rollout;
 pub mod settings;
 pub mod start;
 

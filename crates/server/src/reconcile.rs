@@ -9,7 +9,7 @@ use crate::clock::{draw, draw_below};
 use crate::context::{Context, Work};
 use crate::operations::{retention, storage, sweep};
 use crate::start::millis;
-use crate::{app, assess, catalog};
+use crate::{app, assess, catalog, rollout};
 use domain::id::NodeId;
 use jiff::SignedDuration;
 use std::future::Future;
@@ -44,7 +44,7 @@ pub struct Reconciler {
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The server's background work.
-pub const ALL: [Reconciler; 7] = [
+pub const ALL: [Reconciler; 9] = [
     Reconciler {
         name: "sync",
         work: Work::Sync,
@@ -58,6 +58,20 @@ pub const ALL: [Reconciler; 7] = [
         every: SignedDuration::from_secs(60),
         lease: SignedDuration::from_mins(2),
         run: |context, fence| Box::pin(async move { assess::run(&context, &fence).await }),
+    },
+    Reconciler {
+        name: "plan",
+        work: Work::Plan,
+        every: SignedDuration::from_secs(20),
+        lease: SignedDuration::from_mins(5),
+        run: |context, fence| Box::pin(async move { rollout::run(&context, &fence).await }),
+    },
+    Reconciler {
+        name: "stage",
+        work: Work::Stage,
+        every: SignedDuration::from_secs(60),
+        lease: SignedDuration::from_mins(30),
+        run: |context, fence| Box::pin(async move { rollout::stage_asked(&context, &fence).await }),
     },
     Reconciler {
         name: "seal-audit",

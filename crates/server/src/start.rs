@@ -126,6 +126,7 @@ impl Server {
             content,
             authority: Arc::new(authority),
             agents: Arc::new(agents),
+            open_orders: Arc::default(),
             fleets: Arc::default(),
             board: Arc::default(),
             metrics: Arc::default(),
@@ -139,6 +140,7 @@ impl Server {
             data: Arc::new(data),
         };
         crate::app::role::install(&context).await?;
+        context.open_orders.load(&context.db, now).await?;
         Ok(context)
     }
 

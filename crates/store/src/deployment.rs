@@ -5,7 +5,7 @@ mod transaction;
 mod world;
 
 pub use transaction::{put_transaction, transactions};
-pub use world::{Member, PlannedHost, hosts, members, of_hosts};
+pub use world::{Member, PlannedHost, hosts, members, scope_of, wanted_transactions};
 
 use crate::order::{FailureReason, OrderStage};
 use crate::value::{Row, values, words};
@@ -176,32 +176,32 @@ pub fn of_change(
     Ok(Page::of(rows, limit, |deployment| deployment.id))
 }
 
-/// Deployments whose last order failed or is not in effect, the last ordered first; the key is that order's number.
+/// Deployments that are not cancelled and whose last order is at one of these stages, the last ordered first; the key is that
+/// order's number.
 ///
 /// # Errors
 /// Of the database.
 pub fn work_list(
     view: &mut View,
     scope: &Scope,
+    stages: &[OrderStage],
     before: Option<u64>,
     limit: u32,
 ) -> Result<Page<Deployment, u64>, Error> {
-    let rows = view.list(
-        format!(
-            "{SELECT} JOIN orders o ON o.tenant_id = d.tenant_id AND o.number = d.order_number
-             WHERE d.tenant_id = $1 AND o.stage IN ($2, $3) AND d.intent <> $4 AND o.number < $5
-             ORDER BY o.number DESC LIMIT $6"
-        ),
-        values![
-            scope,
-            OrderStage::Failed,
-            OrderStage::NotInEffect,
-            Intent::Cancelled,
-            before.unwrap_or(u64::MAX),
-            limit.saturating_add(1)
-        ],
-        read,
-    )?;
+    let sql = format!(
+        "{SELECT} JOIN orders o ON o.tenant_id = d.tenant_id AND o.number = d.order_number
+         WHERE d.tenant_id = $1 AND d.intent <> $2 AND o.number < $3 AND o.stage IN ({})
+         ORDER BY o.number DESC LIMIT $4",
+        crate::db::placeholders(5, stages.len())
+    );
+    let mut values = values![
+        scope,
+        Intent::Cancelled,
+        before.unwrap_or(u64::MAX),
+        limit.saturating_add(1)
+    ];
+    values.extend(stages.iter().map(|stage| (*stage).into()));
+    let rows = view.list(sql, values, read)?;
     Ok(Page::of(rows, limit, |deployment| deployment.order.unwrap_or(0)))
 }
 
@@ -216,6 +216,8 @@ pub struct Alike {
     pub stage: Option<OrderStage>,
     /// Why they failed.
     pub failure: Option<FailureReason>,
+    /// Whether those orders are taken back.
+    pub is_withdrawn: bool,
     /// How many.
     pub count: u64,
 }
@@ -226,10 +228,11 @@ pub struct Alike {
 /// Of the database.
 pub fn counts(view: &mut View, scope: &Scope, change: ChangeId) -> Result<Vec<Alike>, Error> {
     view.list(
-        "SELECT d.intent, d.need, o.stage, o.failure, COUNT(*) FROM deployments d
+        "SELECT d.intent, d.need, o.stage, o.failure, CAST(CASE WHEN o.withdrawn_at IS NULL THEN 0 ELSE 1 END AS BIGINT), COUNT(*)
+         FROM deployments d
          LEFT JOIN orders o ON o.tenant_id = d.tenant_id AND o.number = d.order_number
          WHERE d.tenant_id = $1 AND d.change_id = $2
-         GROUP BY d.intent, d.need, o.stage, o.failure ORDER BY d.intent, d.need, o.stage, o.failure",
+         GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5",
         values![scope, change],
         |row| {
             let mut columns = row.columns();
@@ -238,6 +241,7 @@ pub fn counts(view: &mut View, scope: &Scope, change: ChangeId) -> Result<Vec<Al
                 need: columns.next()?,
                 stage: columns.next()?,
                 failure: columns.next()?,
+                is_withdrawn: columns.next()?,
                 count: columns.next()?,
             })
         },

@@ -239,13 +239,15 @@ pub fn open(view: &mut View, _: &Whole) -> Result<Vec<(TenantId, Order)>, Error>
     )
 }
 
-/// Takes an order back, if it was not: the host is told. Whether it was in force.
+/// Takes an order back, if it was not. One of which the host said nothing and that it may not begin has ended with that: if the
+/// host took it meanwhile, it is told when it says so. Whether it was in force.
 ///
 /// # Errors
 /// Of the database.
 pub fn withdraw(tx: &mut Tx, scope: &Scope, number: u64, now: Timestamp) -> Result<bool, Error> {
     let withdrawn = tx.execute(
-        "UPDATE orders SET withdrawn_at = $3
+        "UPDATE orders SET withdrawn_at = $3,
+             ended_at = CASE WHEN stage = 'none' AND COALESCE(may_begin_until, 0) <= $3 THEN $3 ELSE ended_at END
          WHERE tenant_id = $1 AND number = $2 AND withdrawn_at IS NULL AND ended_at IS NULL",
         values![scope, number, now],
     )?;

@@ -2,7 +2,7 @@
 
 use super::refusal::Refusal;
 use super::registry::{AgentHost, Entry, Named, Sign, Step, mode_of};
-use super::{Begun, Peer, carry, documents, renew, seal, version};
+use super::{Begun, Peer, carry, documents, orders, renew, seal, version};
 use crate::clock::draw_below;
 use crate::context::{Context, Held};
 use crate::operations::metrics::Metric;
@@ -33,6 +33,7 @@ pub struct HeldCheckIn {
     asked: Asked,
     link: Link,
     card: domain::digest::Sha256Digest,
+    reported: orders::Reported,
 }
 
 impl HeldCheckIn {
@@ -53,6 +54,10 @@ impl HeldCheckIn {
         let mut answer = checked_in(context, self.link, self.card, wanted);
         match context.agents.to_carry.of(context, self.entry.host()).await {
             Ok(asked) => answer.carry.clone_from(&asked),
+            Err(refusal) => return super::refuse(context, Some(&self.asked), refusal),
+        }
+        match orders::news(context, self.entry.host(), &self.reported).await {
+            Ok(news) => news.put_into(&mut answer),
             Err(refusal) => return super::refuse(context, Some(&self.asked), refusal),
         }
         context.metrics.count(Metric::CheckIns);
@@ -99,21 +104,26 @@ pub(super) async fn answer(
     let asked = context.agents.to_carry.of(context, host).await?;
     carry::heard(context, host, &message.carried, &asked).await?;
     let wanted = wanted_now(context, host, lacking).await?;
+    let of_orders = orders::exchange(context, host, &message).await?;
     let link = context.authority.link_key().issue(host.id(), count);
     let card = context.agents.card().digest;
     match held {
-        Some(held) if is_new && wanted.is_empty() && message.card == card => Ok(Begun::Held(HeldCheckIn {
-            held,
-            for_at_most: SignedDuration::from_secs(i64::from(hold_seconds)),
-            entry: entry.clone(),
-            request: opened.header(),
-            asked: opened.asked(),
-            link,
-            card,
-        })),
+        Some(held) if is_new && wanted.is_empty() && message.card == card && of_orders.is_quiet() => {
+            Ok(Begun::Held(HeldCheckIn {
+                held,
+                for_at_most: SignedDuration::from_secs(i64::from(hold_seconds)),
+                entry: entry.clone(),
+                request: opened.header(),
+                asked: opened.asked(),
+                link,
+                card,
+                reported: orders::Reported::of(&message),
+            }))
+        }
         _ => {
             let mut answer = checked_in(context, link, message.card, wanted);
             answer.carry.clone_from(&asked);
+            of_orders.put_into(&mut answer);
             Ok(Begun::Answered(seal(context, &opened.asked(), &answer)))
         }
     }

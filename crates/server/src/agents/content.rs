@@ -6,7 +6,7 @@ use super::content_ticket::{self, ContentTicket, NoTicket};
 use crate::context::Context;
 use content::{Mapped, StoreError};
 use domain::digest::Sha256Digest;
-use domain::id::{DeploymentId, TenantId};
+use domain::id::{DeploymentId, HostId, TenantId};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,8 +23,11 @@ const MOST_REMEMBERED: usize = 4096;
 /// What was granted to deployments, as far as it was asked for lately.
 #[derive(Debug, Default)]
 pub struct Granted {
-    deployments: Mutex<HashMap<(TenantId, DeploymentId), Known>>,
+    deployments: Mutex<HashMap<Holder, Known>>,
 }
+
+/// Who asks, and for which deployment: what another host of it may have says nothing.
+type Holder = (TenantId, HostId, DeploymentId);
 
 #[derive(Clone, Debug)]
 struct Known {
@@ -77,7 +80,10 @@ impl Granted {
         ticket: &ContentTicket,
         digest: Sha256Digest,
     ) -> Result<bool, store::Error> {
-        let (now, key) = (context.clock.now(), (ticket.tenant, ticket.deployment));
+        let (now, key) = (
+            context.clock.now(),
+            (ticket.tenant, ticket.host, ticket.deployment),
+        );
         if let Some(known) = self.known(&key) {
             let age = now.duration_since(known.asked_at).abs();
             let is_granted = known.digests.binary_search(&digest).is_ok();
@@ -99,12 +105,12 @@ impl Granted {
         Ok(is_granted)
     }
 
-    fn known(&self, key: &(TenantId, DeploymentId)) -> Option<Known> {
+    fn known(&self, key: &Holder) -> Option<Known> {
         let deployments = self.deployments.lock().unwrap_or_else(PoisonError::into_inner);
         deployments.get(key).cloned()
     }
 
-    fn remember(&self, key: (TenantId, DeploymentId), known: Known) {
+    fn remember(&self, key: Holder, known: Known) {
         let mut deployments = self.deployments.lock().unwrap_or_else(PoisonError::into_inner);
         if deployments.len() >= MOST_REMEMBERED {
             deployments.retain(|_, other| known.asked_at.duration_since(other.asked_at).abs() < BELIEVED);

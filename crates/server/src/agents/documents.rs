@@ -116,6 +116,7 @@ async fn judge(
             let missing = missing_key_files(context, host).await?;
             missing.contains(&part.digest).then(|| context.clock.now())
         }
+        DocumentKind::Output => host.awaits_output(part.digest).then(|| context.clock.now()),
         kind => host.named(kind, part.digest).map(|named| named.observed_at),
     };
     let Some(observed_at) = observed_at else {

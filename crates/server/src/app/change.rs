@@ -220,6 +220,20 @@ pub fn record_of_agent(
     write_record(tx, (scope.owner(), actor), mark, record)
 }
 
+/// Writes what the server did by itself of what people decided, in the transaction that does it. Nudge [`Work::SealAudit`]
+/// after the commit.
+///
+/// # Errors
+/// Of the database.
+pub fn record_of_server(
+    tx: &mut Tx,
+    mark: &Mark,
+    scope: &Scope,
+    record: &Record,
+) -> Result<(), store::Error> {
+    write_record(tx, (scope.owner(), (ActorKind::Server, None)), mark, record)
+}
+
 /// Changes something that is there.
 ///
 /// # Errors

@@ -77,6 +77,8 @@ words! {
         Update = "update",
         /// What hosts are missing.
         Finding = "finding",
+        /// What is to be done to hosts, and what becomes of it.
+        Change = "change",
         /// Which packages a verified source answers for.
         Coverage = "coverage",
         /// Who did what.
@@ -154,6 +156,11 @@ pub const TABLE: &[(Noun, Level, &[Verb])] = &[
     (Noun::Update, Level::Tenant, &[Verb::Read]),
     (Noun::Finding, Level::Site, &[Verb::Read]),
     (Noun::Coverage, Level::Site, &[Verb::Read]),
+    (
+        Noun::Change,
+        Level::Tenant,
+        &[Verb::Read, Verb::Create, Verb::Change, Verb::Approve],
+    ),
     (Noun::Audit, Level::Tenant, &[Verb::Read]),
     (Noun::Storage, Level::Server, &[Verb::Read, Verb::Run]),
     (Noun::Health, Level::Server, &[Verb::Read]),

@@ -26,6 +26,11 @@ pub enum Refusal {
     /// Somebody changed it since the version that the caller names.
     #[error("it was changed meanwhile: read it again, and decide anew")]
     ChangedMeanwhile,
+    /// Something else would be approved now than was seen.
+    #[error(
+        "something else would be approved now than the preview showed: look at it again, and decide anew"
+    )]
+    PreviewChanged,
     /// Its state does not allow this.
     #[error("{0}")]
     WrongState(String),

@@ -68,6 +68,7 @@ const BUILT_IN: [BuiltIn; 8] = [
                 Noun::Update,
                 Noun::Finding,
                 Noun::Coverage,
+                Noun::Change,
             ];
             reads(permission) && seen.contains(&permission.noun())
         },
@@ -84,8 +85,10 @@ const BUILT_IN: [BuiltIn; 8] = [
                 Noun::Finding,
                 Noun::Coverage,
                 Noun::Snapshot,
+                Noun::Change,
             ];
             (reads(permission) && seen.contains(&permission.noun()))
+                || permission.noun() == Noun::Change && permission.verb() == Verb::Create
                 || (permission.noun() == Noun::Source && matches!(permission.verb(), Verb::Read | Verb::Run))
         },
     },
@@ -93,7 +96,7 @@ const BUILT_IN: [BuiltIn; 8] = [
         number: 6,
         name: "operations",
         has: |permission| {
-            let run = [Noun::Host, Noun::EnrolmentToken];
+            let run = [Noun::Host, Noun::EnrolmentToken, Noun::Change];
             let seen = [
                 Noun::Tenant,
                 Noun::Site,

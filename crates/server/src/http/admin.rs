@@ -9,6 +9,7 @@ pub mod input;
 pub mod operations;
 pub mod people;
 pub mod records;
+pub mod rollouts;
 pub mod route;
 pub mod session;
 pub mod tenants;
@@ -93,6 +94,7 @@ pub fn routes() -> Vec<Route> {
         tenants::routes(),
         hosts::routes(),
         catalog::routes(),
+        rollouts::routes(),
         people::routes(),
         records::routes(),
         operations::routes(),

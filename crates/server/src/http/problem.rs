@@ -68,6 +68,8 @@ codes! {
     AlreadyExists = CONFLICT, "already-exists", "Something of this name is there already";
     /// The thing is in a state that does not allow this.
     WrongState = CONFLICT, "wrong-state", "Its state does not allow this";
+    /// What would be approved is not what was previewed.
+    PreviewChanged = CONFLICT, "preview-changed", "Something else would be approved than was seen";
     /// The same key is being worked on at this moment.
     KeyInUse = CONFLICT, "idempotency-key-in-use", "A request with this key is under way";
     /// A one-time link or code that was used, or is too old.
@@ -196,6 +198,7 @@ impl From<Refusal> for Problem {
             Refusal::AlreadyExists { .. } => Self::new(Code::AlreadyExists, detail),
             Refusal::ChangedMeanwhile => Self::new(Code::ChangedMeanwhile, detail),
             Refusal::WrongState(_) => Self::new(Code::WrongState, detail),
+            Refusal::PreviewChanged => Self::new(Code::PreviewChanged, detail),
             Refusal::Invalid { field, detail } => Self::invalid(field, detail),
             Refusal::LogInRefused => Self::plain(Code::LogInRefused),
             Refusal::SlowDown { seconds } => Self::new(Code::TooMany, detail).after(seconds),

@@ -35,6 +35,8 @@ pub struct Member {
     pub failure: Option<FailureReason>,
     /// Until when the host may begin without anything new.
     pub may_begin_until: Option<Timestamp>,
+    /// Since when its order is taken back.
+    pub withdrawn_at: Option<Timestamp>,
 }
 
 fn read(row: &Row) -> Result<Member, Error> {
@@ -51,6 +53,7 @@ fn read(row: &Row) -> Result<Member, Error> {
         stage: columns.next()?,
         failure: columns.next()?,
         may_begin_until: columns.next()?,
+        withdrawn_at: columns.next()?,
     })
 }
 
@@ -61,13 +64,43 @@ fn read(row: &Row) -> Result<Member, Error> {
 pub fn members(view: &mut View, scope: &Scope, change: ChangeId) -> Result<Vec<Member>, Error> {
     view.list(
         "SELECT d.id, h.host_no, d.version, d.intent, d.need, d.transaction_digest, d.inventory, d.order_number,
-             o.stage, o.failure, o.may_begin_until
+             o.stage, o.failure, o.may_begin_until, o.withdrawn_at
          FROM deployments d
          JOIN hosts h ON h.tenant_id = d.tenant_id AND h.id = d.host_id
          LEFT JOIN orders o ON o.tenant_id = d.tenant_id AND o.number = d.order_number
          WHERE d.tenant_id = $1 AND d.change_id = $2 ORDER BY h.host_no",
         values![scope, change],
         read,
+    )
+}
+
+/// The hosts of a change, in the order of their ids: its scope, as it was approved.
+///
+/// # Errors
+/// Of the database.
+pub fn scope_of(view: &mut View, scope: &Scope, change: ChangeId) -> Result<Vec<HostId>, Error> {
+    view.list(
+        "SELECT host_id FROM deployments WHERE tenant_id = $1 AND change_id = $2 ORDER BY host_id",
+        values![scope, change],
+        |row| row.get(0),
+    )
+}
+
+/// The transactions that hosts of a change would still take, each once.
+///
+/// # Errors
+/// Of the database.
+pub fn wanted_transactions(
+    view: &mut View,
+    scope: &Scope,
+    change: ChangeId,
+) -> Result<Vec<Sha256Digest>, Error> {
+    view.list(
+        "SELECT DISTINCT transaction_digest FROM deployments
+         WHERE tenant_id = $1 AND change_id = $2 AND intent <> 'cancelled' AND transaction_digest IS NOT NULL
+         ORDER BY transaction_digest",
+        values![scope, change],
+        |row| row.get(0),
     )
 }
 
@@ -110,28 +143,4 @@ pub fn hosts(view: &mut View, scope: &Scope) -> Result<Vec<PlannedHost>, Error> 
             })
         },
     )
-}
-
-/// The deployments of these hosts whose change may have something left to be done, as host and deployment.
-///
-/// # Errors
-/// Of the database.
-pub fn of_hosts(
-    view: &mut View,
-    scope: &Scope,
-    hosts: &[HostId],
-) -> Result<Vec<(HostId, DeploymentId)>, Error> {
-    let mut found = Vec::new();
-    for some in hosts.chunks(200) {
-        let sql = format!(
-            "SELECT d.host_id, d.id FROM deployments d
-             JOIN changes c ON c.tenant_id = d.tenant_id AND c.id = d.change_id
-             WHERE d.tenant_id = $1 AND c.finished_at IS NULL AND d.host_id IN ({}) ORDER BY d.host_id, d.id",
-            crate::db::placeholders(2, some.len())
-        );
-        let mut values = values![scope];
-        values.extend(some.iter().map(|host| (*host).into()));
-        found.extend(view.list(sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?);
-    }
-    Ok(found)
 }

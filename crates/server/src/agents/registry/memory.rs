@@ -59,6 +59,8 @@ struct Memory {
     named: Vec<Named>,
     /// Index files that the last check-in offered to carry, of sources that were asked for.
     carried: Vec<CarriedFile>,
+    /// What package managers said of orders, as the last check-in named it and the server lacks it.
+    outputs: Vec<Sha256Digest>,
     /// Key files that the current channel config names and the tenant does not have; `None` before it was looked.
     missing_keys: Option<Vec<Sha256Digest>>,
     chain: Option<Chain>,
@@ -178,6 +180,7 @@ impl AgentHost {
                 current: Current::of(host),
                 named: Vec::new(),
                 carried: Vec::new(),
+                outputs: Vec::new(),
                 missing_keys: None,
                 chain,
                 observed: Observed {
@@ -308,6 +311,16 @@ impl AgentHost {
     /// Notes them.
     pub(in super::super) fn set_carried(&self, carried: Vec<CarriedFile>) {
         self.memory().carried = carried;
+    }
+
+    /// Notes which outputs of orders are awaited.
+    pub(in super::super) fn set_outputs(&self, outputs: Vec<Sha256Digest>) {
+        self.memory().outputs = outputs;
+    }
+
+    /// Whether this output of an order is awaited.
+    pub(in super::super) fn awaits_output(&self, digest: Sha256Digest) -> bool {
+        self.memory().outputs.contains(&digest)
     }
 
     /// Whether the last check-in named this document, and how.

@@ -324,8 +324,9 @@ fn of_rollout() -> Vec<Call> {
         "deployment::transactions" => deployment::transactions(tx, scope, &[digest(51)]);
         "deployment::get" => deployment::get(tx, scope, deployment_id(1));
         "deployment::of_change" => deployment::of_change(tx, scope, change_id(), None, 10);
-        "deployment::of_hosts" => deployment::of_hosts(tx, scope, &[host_id(1)]);
-        "deployment::work_list" => deployment::work_list(tx, scope, None, 10);
+        "deployment::scope_of" => deployment::scope_of(tx, scope, change_id());
+        "deployment::wanted_transactions" => deployment::wanted_transactions(tx, scope, change_id());
+        "deployment::work_list" => deployment::work_list(tx, scope, &[OrderStage::Failed], None, 10);
         "deployment::counts" => deployment::counts(tx, scope, change_id());
         "deployment::members" => deployment::members(tx, scope, change_id());
         "deployment::hosts" => deployment::hosts(tx, scope)

@@ -1,0 +1,137 @@
+//! Fetching what changes need, before any order is made: each file verified, scanned, recorded and pinned by `catalog`. What
+//! could not be had is said with the change, and tried again.
+
+use super::{RolloutError, approval_of, transaction_of};
+use crate::catalog::acquire::acquire;
+use crate::catalog::resolve::{NeededFile, retracted};
+use crate::context::{Context, Work};
+use crate::reconcile::Outcome;
+use domain::order::Direction;
+use std::collections::BTreeSet;
+use store::content_grant::{self, ContentGrant, GrantReason};
+use store::lease::{self, Fence};
+use store::rollout_change::{self, ChangeStaging, RolloutChange};
+use store::{Scope, Whole, deployment};
+
+/// Files that could not be had which are named.
+const NAMED: usize = 5;
+
+/// The periodic run: fetches for every change that asked for it.
+///
+/// # Errors
+/// [`RolloutError`]; what was fetched before it stays.
+pub async fn run(context: &Context, fence: &Fence) -> Outcome {
+    let tenants = context
+        .db
+        .read(|view| rollout_change::tenants_with_unfinished(view, &Whole::server()))
+        .await?;
+    let (mut staged, mut lacking) = (0, 0);
+    for tenant in tenants {
+        let scope = Scope::of_tenant(tenant);
+        let changes = context
+            .db
+            .read(move |view| rollout_change::unfinished(view, &scope))
+            .await?;
+        for change in changes {
+            if change.staging != ChangeStaging::Asked {
+                continue;
+            }
+            match stage(context, fence, scope, &change).await? {
+                ChangeStaging::Done => staged += 1,
+                ChangeStaging::Asked | ChangeStaging::NotAsked => lacking += 1,
+            }
+        }
+    }
+    Ok(format!("{staged} changes have their files, {lacking} do not"))
+}
+
+async fn stage(
+    context: &Context,
+    fence: &Fence,
+    scope: Scope,
+    change: &RolloutChange,
+) -> Result<ChangeStaging, RolloutError> {
+    let wanted = wanted(context, scope, change).await?;
+    let detail = match gone(context, scope, change).await? {
+        Some(gone) => gone,
+        None => {
+            let files: Vec<NeededFile> = wanted.needed.iter().cloned().collect();
+            let acquired = acquire(context, fence, &files).await;
+            let lacks = acquired.failed.iter().take(NAMED);
+            let lacks: Vec<String> = lacks.map(|(digest, why)| format!("{digest}: {why}")).collect();
+            // A way back is worth fetching, and no reason not to go forward.
+            let former: Vec<NeededFile> = wanted.former.iter().cloned().collect();
+            acquire(context, fence, &former).await;
+            lacks.join("; ")
+        }
+    };
+    let staging = match detail.is_empty() {
+        true => ChangeStaging::Done,
+        false => ChangeStaging::Asked,
+    };
+    let (id, fence, now) = (change.id, fence.clone(), context.clock.now());
+    let pinned = wanted.needed.iter().chain(&wanted.former);
+    let grants: Vec<ContentGrant> = pinned.map(|file| grant(scope, change, file)).collect();
+    let noting = context.db.write(move |tx| {
+        lease::hold(tx, &Whole::server(), &fence, now)?;
+        content_grant::give(tx, &Whole::server(), &grants, now)?;
+        rollout_change::note_staging(tx, &scope, id, staging, &detail)
+    });
+    noting.await?;
+    if staging == ChangeStaging::Done {
+        context.wake_ups.nudge(Work::Plan);
+    }
+    Ok(staging)
+}
+
+/// The files of a change.
+struct Files {
+    needed: BTreeSet<NeededFile>,
+    former: BTreeSet<NeededFile>,
+}
+
+async fn wanted(context: &Context, scope: Scope, change: &RolloutChange) -> Result<Files, RolloutError> {
+    let id = change.id;
+    let read = context.db.attempt_read(move |view| {
+        let mut files = Files {
+            needed: BTreeSet::new(),
+            former: BTreeSet::new(),
+        };
+        for digest in deployment::wanted_transactions(view, &scope, id)? {
+            let transaction = transaction_of(view, &scope, digest)?;
+            files.needed.extend(transaction.files()?);
+            files.former.extend(transaction.former()?);
+        }
+        Ok::<_, RolloutError>(files)
+    });
+    read.await
+}
+
+/// Which of the change's updates their sources took back, in words.
+async fn gone(
+    context: &Context,
+    scope: Scope,
+    change: &RolloutChange,
+) -> Result<Option<String>, RolloutError> {
+    let approval = approval_of(change)?;
+    if approval.direction == Direction::BackOut {
+        return Ok(None);
+    }
+    let gone = retracted(context, &scope, &approval.release.updates).await?;
+    let words = gone.iter().map(|(update, since)| {
+        let (source, version) = (&update.source, &update.source_version);
+        format!("{source} {version} was replaced or taken back by its source at {since}")
+    });
+    let words: Vec<String> = words.take(NAMED).collect();
+    Ok((!words.is_empty()).then(|| words.join("; ")))
+}
+
+fn grant(scope: Scope, change: &RolloutChange, file: &NeededFile) -> ContentGrant {
+    ContentGrant {
+        owner: scope.owner(),
+        digest: file.sha256,
+        reason: GrantReason::PackageFile,
+        reference: change.id.0,
+        size_bytes: file.size_bytes,
+    }
+}

@@ -1,0 +1,176 @@
+//! What a tenant's plan depends on, read from rows of one moment.
+
+use super::RolloutError;
+use super::words::{self, Seen};
+use domain::assess::fleet::HostNo;
+use domain::change::Approval;
+use domain::digest::Sha256Digest;
+use domain::id::ChangeId;
+use domain::rollout::plan::{Change, Host, Member, Need, Staging, Standing, State, TransactionNo, World};
+use jiff::SignedDuration;
+use protocol::order::ApprovalDocument;
+use std::collections::HashMap;
+use store::deployment::{self, NeedKind, PlannedHost};
+use store::host::HostState;
+use store::order::OrderStage;
+use store::rollout_change::{self, ChangeStaging, ChangeState, RolloutChange};
+use store::{Scope, View};
+
+/// A tenant's world, with the rows that its numbers stand for.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// What is planned.
+    pub world: World,
+    /// By their number.
+    pub changes: Vec<KnownChange>,
+    /// By their number.
+    pub transactions: Vec<Sha256Digest>,
+    /// By their number.
+    pub hosts: Vec<PlannedHost>,
+}
+
+/// A change of the world.
+#[derive(Clone, Debug)]
+pub struct KnownChange {
+    /// Its row.
+    pub row: RolloutChange,
+    /// What was approved.
+    pub approval: Approval,
+    /// In the order of the world's members.
+    pub members: Vec<deployment::Member>,
+}
+
+impl Known {
+    /// The changes' ids, by their number.
+    pub fn change_ids(&self) -> Vec<ChangeId> {
+        self.changes.iter().map(|change| change.row.id).collect()
+    }
+}
+
+/// Reads what an approval's bytes say.
+///
+/// # Errors
+/// [`RolloutError::Approval`].
+pub fn approval_of(row: &RolloutChange) -> Result<Approval, RolloutError> {
+    let approved = ApprovalDocument::parse(&row.approval).map_err(RolloutError::Approval)?;
+    Ok(approved.approval)
+}
+
+/// Reads the world of a tenant: its changes that are approved, as enough approvers as they need have signed them, and not
+/// finished; and its hosts.
+///
+/// # Errors
+/// Of the database, or of a kept approval.
+pub fn read(view: &mut View, scope: &Scope, silence: SignedDuration) -> Result<Known, RolloutError> {
+    let generation = rollout_change::generation(view, scope)?;
+    let mut numbers = Transactions::default();
+    let (mut rows, mut changes) = (Vec::new(), Vec::new());
+    for row in rollout_change::unfinished(view, scope)? {
+        if row.needed > 0 {
+            let signatures = rollout_change::signatures(view, scope, row.id)?;
+            if signatures.len() < usize::try_from(row.needed).unwrap_or(usize::MAX) {
+                continue;
+            }
+        }
+        let approval = approval_of(&row)?;
+        let members = deployment::members(view, scope, row.id)?;
+        changes.push(Change {
+            state: match row.state {
+                ChangeState::Running => State::Running,
+                ChangeState::Stopped => State::Stopped,
+            },
+            opens: row.opens,
+            closes: row.closes,
+            needs: approval.release.rules.needs,
+            at_once: row.at_once,
+            staging: match row.staging {
+                ChangeStaging::NotAsked => Staging::NotAsked,
+                ChangeStaging::Asked => Staging::Asked,
+                ChangeStaging::Done => Staging::Done,
+            },
+            members: members.iter().map(|row| member(row, &mut numbers)).collect(),
+        });
+        rows.push(KnownChange {
+            row,
+            approval,
+            members,
+        });
+    }
+    let hosts = match changes.is_empty() {
+        true => Vec::new(),
+        false => deployment::hosts(view, scope)?,
+    };
+    Ok(Known {
+        world: World {
+            generation,
+            changes,
+            hosts: by_number(&hosts),
+            silence,
+        },
+        changes: rows,
+        transactions: numbers.digests,
+        hosts,
+    })
+}
+
+/// Numbers for transactions as they come.
+#[derive(Default)]
+struct Transactions {
+    digests: Vec<Sha256Digest>,
+    numbers: HashMap<Sha256Digest, TransactionNo>,
+}
+
+impl Transactions {
+    fn number(&mut self, digest: Sha256Digest) -> TransactionNo {
+        *self.numbers.entry(digest).or_insert_with(|| {
+            self.digests.push(digest);
+            TransactionNo(u32::try_from(self.digests.len() - 1).unwrap_or(u32::MAX))
+        })
+    }
+}
+
+fn member(row: &deployment::Member, numbers: &mut Transactions) -> Member {
+    Member {
+        host: row.host_no,
+        deployment: words::deployment(row.intent, row.stage.map(|stage| seen(stage, row))),
+        need: match (row.need, row.transaction) {
+            (NeedKind::Install, Some(digest)) => Need::Packages(numbers.number(digest)),
+            (NeedKind::Nothing, _) => Need::Nothing,
+            (NeedKind::NeedsAlso, _) => Need::NeedsAlso,
+            (NeedKind::NotBuilt, _) => Need::NotBuilt,
+            (NeedKind::Install | NeedKind::Unknown, _) => Need::Unknown,
+        },
+    }
+}
+
+fn seen(stage: OrderStage, row: &deployment::Member) -> Seen {
+    Seen {
+        stage,
+        failure: row.failure,
+        may_begin_until: row.may_begin_until,
+        withdrawn_at: row.withdrawn_at,
+    }
+}
+
+/// Hosts by their number; a number that is not given away stands for nobody.
+fn by_number(rows: &[PlannedHost]) -> Vec<Host> {
+    let nobody = Host {
+        standing: Standing::NotActive,
+        last_seen: None,
+        mode: domain::host::mode::Mode::Monitor,
+    };
+    let at = |host: HostNo| usize::try_from(host.0).unwrap_or(usize::MAX);
+    let count = rows.last().map_or(0, |last| at(last.host_no).saturating_add(1));
+    let mut hosts = vec![nobody; count];
+    for row in rows {
+        hosts[at(row.host_no)] = Host {
+            standing: match row.state {
+                HostState::Active => Standing::Active,
+                HostState::Pending | HostState::Quarantined | HostState::Retired => Standing::NotActive,
+            },
+            last_seen: row.seen_at,
+            mode: words::mode(row.mode),
+        };
+    }
+    hosts
+}
