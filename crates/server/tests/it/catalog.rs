@@ -2,7 +2,7 @@
 
 use crate::world::{NODE, World};
 use domain::host::channels::{ChannelConfig, Stanza};
-use domain::host::inventory::Inventory;
+use domain::host::inventory::{InstalledPackage, Inventory};
 use domain::id::{HostId, NodeId, SourceId};
 use jiff::{SignedDuration, Timestamp};
 use protocol::document::Document as _;
@@ -14,15 +14,15 @@ use server::app::{source as sources_app, update as updates_app};
 use server::catalog::space::{Room, Space};
 use server::{assess, catalog};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use store::document::{Document, DocumentKind, Encoding};
 use store::host::{HostMode, HostStanding, HostState, NewHost};
 use store::host_document::HostDocument;
 use store::source::SourceState;
 use store::update::UpdateFilter;
 use store::{Error, Whole, host, host_document, lease, source};
-use testkit::archive::Archive;
 use testkit::archive::package::Package;
+use testkit::archive::{Archive, Pool};
 use testkit::keys::SigningKey;
 use testkit::server::Server;
 
@@ -52,6 +52,8 @@ impl Fleet {
         Archive::new("stable")
             .origin("World")
             .arch("amd64")
+            .arch("i386")
+            .pool(Pool::Written)
             .date(self.world.now() - SignedDuration::from_mins(1))
             .sign(&self.key)
             .packages(packages.iter().cloned())
@@ -92,11 +94,34 @@ impl Fleet {
         id
     }
 
+    /// What is served, as files.
+    pub fn served(&self) -> &Path {
+        &self.served
+    }
+
+    /// Who serves it.
+    pub fn archive(&self) -> &Server {
+        &self.archive
+    }
+
+    /// Who signs it.
+    pub fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
     /// A host hands in what it has.
     pub async fn report(&self, id: HostId, packages: &[(&str, &str)]) {
-        let stanza = Stanza::new(&self.archive.uri(), "stable", &["main"], &["amd64"]);
+        let packages = packages.iter();
+        let installed = packages.map(|(name, version)| crate::assess::installed(name, version));
+        self.report_inventory(id, installed.collect()).await;
+    }
+
+    /// The same of packages with all that is known of them, on a host that takes packages for i386 too.
+    pub async fn report_inventory(&self, id: HostId, packages: Vec<InstalledPackage>) {
+        let stanza = Stanza::new(&self.archive.uri(), "stable", &["main"], &["amd64", "i386"]);
         let config = ChannelConfig {
             native_architecture: "amd64".to_owned(),
+            foreign_architectures: vec!["i386".to_owned()],
             stanzas: vec![stanza],
             ..ChannelConfig::default()
         };
@@ -110,12 +135,7 @@ impl Fleet {
                 codename: Some("stable".to_owned()),
             }),
         };
-        let inventory = Inventory {
-            packages: packages
-                .iter()
-                .map(|(name, version)| crate::assess::installed(name, version))
-                .collect(),
-        };
+        let inventory = Inventory { packages };
         let documents = [
             (DocumentKind::KeyFile, key),
             (

@@ -10,6 +10,7 @@ mod bundle;
 mod carry;
 mod catalog;
 mod check_in;
+mod deploying;
 mod documents;
 mod enrolment;
 mod faults;
