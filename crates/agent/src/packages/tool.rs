@@ -120,7 +120,7 @@ impl Said {
         let said = String::from_utf8_lossy(&self.0.stderr);
         let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
         let is_error = |line: &&str| line.starts_with("E:") || line.starts_with("dpkg: error");
-        match lines().find(is_error).or_else(|| lines().last()) {
+        match lines().find(is_error).or_else(|| lines().next_back()) {
             Some(line) => format!("{name}: {line}"),
             None => format!("{name} failed ({}) and said nothing", self.0.status),
         }

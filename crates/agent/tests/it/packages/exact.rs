@@ -9,9 +9,7 @@ use std::fs;
 use testkit::archive::package::Package;
 
 fn kind(found: Result<agent::packages::Simulated, Trouble>) -> Failure {
-    let trouble = found.expect_err("it is not what was ordered");
-    eprintln!("{trouble}");
-    trouble.kind
+    found.expect_err("it is not what was ordered").kind
 }
 
 /// Why nothing of it was begun.

@@ -1,11 +1,11 @@
 //! Whose word counts: the vendor's, by the host's own keys and those that were approved, over the very release file that was.
 
-use super::room::{ADDRESS, archive, key, room};
+use super::room::{ADDRESS, archive, key, room, room_of};
 use agent::packages::Trouble;
 use domain::rollout::deployment::Failure;
 use std::fs;
 use testkit::archive::package::Package;
-use testkit::archive::{Archive, Format, Signatures};
+use testkit::archive::{Archive, Format, Pool, Signatures};
 use testkit::keys::SigningKey;
 
 #[track_caller]
@@ -97,7 +97,7 @@ fn a_release_file_counts_by_its_digest_and_by_the_hosts_own_keys() {
         let foreign = Archive::new("stable")
             .arch("amd64")
             .package(new.clone())
-            .pool(testkit::archive::Pool::Written);
+            .pool(Pool::Written);
         let case = room.case(&foreign.clone().sign(&stranger), &packages);
         is_refused(room.prepare(&case), Failure::Snapshot, "apt-get update");
 
@@ -161,7 +161,7 @@ fn sources_in_every_shape_are_believed_as_the_host_believes_them() {
         // A flat repository, in a folder of the archive.
         let flat = Archive::flat("deb/12")
             .package(new.clone())
-            .pool(testkit::archive::Pool::Written)
+            .pool(Pool::Written)
             .sign(&key());
         fs::write(
             source,
@@ -172,5 +172,45 @@ fn sources_in_every_shape_are_believed_as_the_host_believes_them() {
         room.prepare(&case).unwrap();
         room.carry_out_well(&case);
         assert_eq!(room.state("tool"), "1:2~rc1 installed");
+    });
+}
+
+/// apt 3.0 verifies by another program, which knows of no key ring but those that it is given.
+#[test]
+fn a_newer_apt_believes_no_more_and_no_less() {
+    room_of("trixie", |room| {
+        let (old, new) = (Package::new("tool", "1"), Package::new("tool", "2"));
+        room.install(&old);
+        let packages = [(&new, Some("1"))];
+        let stranger = SigningKey::ed25519("Stranger <stranger@archive.example>");
+
+        let mut case = room.case(&archive([new.clone()]), &packages);
+        case.approval.release.updates[0].publisher.keys = vec![stranger.fingerprint()];
+        is_refused(room.prepare(&case), Failure::Snapshot, "apt-get update");
+        let bare = Archive::new("stable")
+            .arch("amd64")
+            .package(new.clone())
+            .pool(Pool::Written);
+        is_refused(
+            room.prepare(&room.case(&bare.clone().sign(&stranger), &packages)),
+            Failure::Snapshot,
+            "apt-get update",
+        );
+        is_refused(
+            room.prepare(&room.case(&bare, &packages)),
+            Failure::Snapshot,
+            "apt-get update",
+        );
+        let case = room.case(&archive([new.clone()]), &packages);
+        let index = room.file(&case.order.snapshots[0].indexes[0].sha256);
+        let other = room.case(&archive([new.clone(), Package::new("more", "1")]), &packages);
+        fs::copy(room.file(&other.order.snapshots[0].indexes[0].sha256), index).unwrap();
+        is_refused(room.prepare(&case), Failure::Content, "apt-get update");
+
+        let signed = archive([new.clone()]).valid_until("2026-06-08T00:00:00Z".parse().unwrap());
+        let case = room.case(&signed, &packages);
+        room.prepare(&case).unwrap();
+        room.carry_out_well(&case);
+        assert_eq!(room.state("tool"), "2 installed");
     });
 }

@@ -23,7 +23,7 @@ use testkit::archive::{Archive, Pool};
 use testkit::keys::SigningKey;
 use testkit::{lab, skip};
 
-/// Set inside.
+/// Set inside, to the release of Debian.
 const INSIDE: &str = "PATCHYARD_ROOM";
 /// Where files lie under their digests, as the executor keeps them.
 const STORE: &str = "/room/store";
@@ -43,16 +43,24 @@ mkdir "$BOX/root/room"
 mount --bind "$TEST" "$BOX/root/room/it"
 : >"$BOX/root/usr/bin/patchyard-agent"
 mount --bind "$AGENT" "$BOX/root/usr/bin/patchyard-agent"
-exec chroot "$BOX/root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 PATCHYARD_ROOM=1 \
+exec chroot "$BOX/root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "PATCHYARD_ROOM=$SUITE" \
     /room/it --exact "$NAME" --nocapture --test-threads=1
 "#;
 
-/// Runs a test in a room of its own.
+/// Runs a test in a room of its own, of Debian 12.
 pub fn room<F: FnOnce(&Room)>(test: F) {
-    if std::env::var_os(INSIDE).is_some() {
-        return test(&Room::furnished());
+    room_of("bookworm", test);
+}
+
+/// Runs a test in a room of its own, of this release of Debian.
+pub fn room_of<F: FnOnce(&Room)>(suite: &str, test: F) {
+    if let Some(inside) = suite_inside() {
+        if inside == suite {
+            test(&Room::furnished());
+        }
+        return;
     }
-    let root = match lab::root("bookworm") {
+    let root = match lab::root(suite) {
         Ok(root) => root,
         Err(missing) => return skip::skip_for(&missing),
     };
@@ -78,6 +86,7 @@ pub fn room<F: FnOnce(&Room)>(test: F) {
         .env("TEST", std::env::current_exe().unwrap())
         .env("AGENT", env!("CARGO_BIN_EXE_patchyard-agent"))
         .env("NAME", name)
+        .env("SUITE", suite)
         .output()
         .unwrap();
     let said = [done.stdout, done.stderr].concat();
@@ -87,6 +96,14 @@ pub fn room<F: FnOnce(&Room)>(test: F) {
         "{}\n{said}",
         done.status
     );
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test that starts itself inside tells itself so"
+)]
+fn suite_inside() -> Option<String> {
+    std::env::var(INSIDE).ok()
 }
 
 /// The room, seen from inside.
