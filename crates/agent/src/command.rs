@@ -9,7 +9,8 @@ use crate::{now, variable};
 use agent::mode::{self, Mode};
 use agent::service::log::Log;
 use agent::service::{Places, ROOT_SETTINGS, ROOT_STATE, Settings};
-use agent::{prepare_image, status};
+use agent::trust::Server;
+use agent::{journal, prepare_image, status};
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -57,6 +58,8 @@ enum Word {
         #[command(subcommand)]
         change: approvers::Change,
     },
+    /// Follow orders for the identity that this host has now, after it was found to be a copy of another.
+    Confirm,
     /// Remove the identity and keep the settings, so that an image made of this host enrols as itself.
     PrepareImage,
     /// Give up this host's identity.
@@ -103,6 +106,7 @@ impl Arguments {
             Word::Status { json } => show_status(&places, *json),
             Word::Mode { mode } => change_mode(&places, *mode),
             Word::Approvers { change } => approvers::run(&places, change),
+            Word::Confirm => confirm(&places),
             Word::PrepareImage => prepare(&places),
             Word::Forget { purge } => forget(&places, *purge),
             Word::Collect => run::collect(&places),
@@ -202,7 +206,13 @@ fn show_status(places: &Places, json: bool) -> Result<ExitCode> {
         }
         say(&format!("{value}\n"))?;
     } else {
-        say(&status::screen(standing.as_ref(), service, ceiling, &orders, now()))?;
+        say(&status::screen(
+            standing.as_ref(),
+            service,
+            ceiling,
+            &orders,
+            now(),
+        ))?;
     }
     let is_fine =
         standing.is_some_and(|standing| standing.state == "enrolled" && standing.troubles.is_empty());
@@ -219,6 +229,17 @@ fn change_mode(places: &Places, wanted: Option<Mode>) -> Result<ExitCode> {
     }
     let ceiling = mode::read(places);
     say(&format!("{ceiling}: {}\n", ceiling.meaning()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn confirm(places: &Places) -> Result<ExitCode> {
+    let server =
+        Server::read(places)?.context("root has not enrolled this host; run `patchyard-agent enrol`")?;
+    let memory = journal::look(&places.identity())?;
+    let host = memory.and_then(|memory| memory.host());
+    let host = host.context("this host has no identity; run `patchyard-agent enrol`")?;
+    server.confirmed(host).write(places)?;
+    say(&format!("This host follows orders for {host}.\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -38,9 +38,9 @@ pub struct Server {
     pins: Vec<Sha256Digest>,
     /// Its card; absent until one was handed over.
     card: Option<CardBytes>,
-    /// Who this host is to it.
-    #[serde(with = "crate::text::one")]
-    host: HostId,
+    /// Who this host is to it; absent until it has answered.
+    #[serde(with = "crate::text::option")]
+    host: Option<HostId>,
     /// Whose it is, once an order said so that was taken.
     #[serde(with = "crate::text::option")]
     tenant: Option<TenantId>,
@@ -66,20 +66,35 @@ pub enum CardNotTaken {
 }
 
 impl Server {
-    /// The server that a token named, as this host was just enrolled with it; nothing if `memory` has no identity. What the
-    /// memory says of the server counts only as far as the token's authority vouches for it.
-    pub fn enrolled(authority: Sha256Digest, memory: &Memory) -> Option<Self> {
-        let mut server = Self {
+    /// The server that a token names, of which nothing else is known yet.
+    pub fn named(authority: Sha256Digest) -> Self {
+        Self {
             pins: vec![authority],
             card: None,
-            host: memory.host()?,
+            host: None,
             tenant: None,
-        };
-        if let Some(card) = &memory.card {
-            // A card that is not vouched for is left out; a later one may be.
-            let _ = server.take(card.0.clone());
         }
-        Some(server)
+    }
+
+    /// The same, with what the network process found out: the card as far as the authority vouches for it, and, if that is not
+    /// known yet, who this host is.
+    #[must_use]
+    pub fn enrolled(mut self, memory: &Memory) -> Self {
+        if let (None, Some(card)) = (&self.card, &memory.card) {
+            // A card that is not vouched for is left out; a later one may be.
+            let _ = self.take(card.0.clone());
+        }
+        self.host = self.host.or(memory.host());
+        self
+    }
+
+    /// The same, where root says that this host is another one now: it was a copy, and got an identity of its own.
+    #[must_use]
+    pub fn confirmed(self, host: HostId) -> Self {
+        Self {
+            host: Some(host),
+            ..self
+        }
     }
 
     /// The server that was kept; nothing if this host was never enrolled by this user.
@@ -104,8 +119,8 @@ impl Server {
         PrivateFolder::open(&places.trust())?.write(SERVER, SERVER_FORM, &body)
     }
 
-    /// Who this host is to it.
-    pub fn host(&self) -> HostId {
+    /// Who this host is to it, once it has answered.
+    pub fn host(&self) -> Option<HostId> {
         self.host
     }
 

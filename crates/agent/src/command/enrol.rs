@@ -40,11 +40,12 @@ pub(super) fn run(arguments: &Arguments, places: &Places, options: &Options) -> 
         return Ok(ExitCode::FAILURE);
     }
     collect(places)?;
+    // Before anything is asked: an answer that is lost now comes later, to the service.
+    let server = Server::named(token.authority);
+    server.write(places)?;
     let done = as_network(arguments, places, "--enrol", Some(&text))?;
-    // What the other process found out counts as far as the token's authority vouches for it.
-    let enrolled = journal::look(&places.identity())?;
-    if let Some(server) = enrolled.and_then(|memory| Server::enrolled(token.authority, &memory)) {
-        server.write(places)?;
+    if let Some(memory) = journal::look(&places.identity())? {
+        server.enrolled(&memory).write(places)?;
     }
     Ok(done)
 }

@@ -95,18 +95,18 @@ impl<'a> Desk<'a> {
 
     /// The server that may give orders, and the journal of this host's; nothing if there is none. What is wrong is logged.
     fn ready(&mut self) -> Option<Server> {
-        let server = match Server::read(&self.executor.places) {
+        let server = match self.server() {
             Ok(server) => server?,
             Err(error) => return self.complain("Cannot tell whom orders are believed from", &error),
         };
-        if self.at.as_ref().is_some_and(|at| at.host == server.host()) {
+        let host = server.host()?;
+        if self.at.as_ref().is_some_and(|at| at.host == host) {
             return Some(server);
         }
-        let opened = OrdersJournal::open(&self.executor.places)
-            .and_then(|journal| Ok((journal.read(server.host())?, journal)));
+        let opened =
+            OrdersJournal::open(&self.executor.places).and_then(|journal| Ok((journal.read(host)?, journal)));
         match opened {
             Ok((orders, journal)) => {
-                let host = server.host();
                 self.at = Some(At {
                     host,
                     journal,
@@ -116,6 +116,24 @@ impl<'a> Desk<'a> {
             }
             Err(error) => self.complain("No order is followed before this is mended", &error),
         }
+    }
+
+    /// What root keeps of the server; who this host is to it is kept as soon as the server has said so, once.
+    fn server(&self) -> Result<Option<Server>, KeptError> {
+        let Some(server) = Server::read(&self.executor.places)? else {
+            return Ok(None);
+        };
+        if server.host().is_some() {
+            return Ok(Some(server));
+        }
+        let Ok(Some(memory)) = crate::journal::look(&self.executor.places.identity()) else {
+            return Ok(Some(server));
+        };
+        let server = server.enrolled(&memory);
+        if server.host().is_some() {
+            server.write(&self.executor.places)?;
+        }
+        Ok(Some(server))
     }
 
     fn complain<T>(&self, what: &str, error: &KeptError) -> Option<T> {
@@ -181,6 +199,7 @@ impl<'a> Desk<'a> {
         let moment = self.moment();
         let judge = Judge {
             server: &server,
+            host: at.host,
             approvers: &approvers,
             highest_number: at.orders.highest(),
             epoch: at.orders.epoch(),
@@ -190,7 +209,14 @@ impl<'a> Desk<'a> {
         let accepted = match judge.order(&bytes) {
             Ok(accepted) => accepted,
             Err(refusal) if at.orders.knows(refusal.order) => return,
-            Err(refusal) => {
+            Err(mut refusal) => {
+                let memory = crate::journal::look(&self.executor.places.identity());
+                let now = memory.ok().flatten().and_then(|memory| memory.host());
+                if now.is_some_and(|host| host != at.host) {
+                    refusal.why.push_str(
+                        "; this host has another identity than root knows of, `sudo patchyard-agent confirm` takes it over",
+                    );
+                }
                 self.say(&format!("Refused order {}: {}.", refusal.number, refusal.why));
                 return self.happen(order::Event::Refused(refusal));
             }

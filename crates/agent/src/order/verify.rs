@@ -7,7 +7,7 @@ use crate::trust::{Approvers, Server};
 use domain::change::{InScope, NotCovered};
 use domain::digest::Sha256Digest;
 use domain::host::mode::Mode;
-use domain::id::KeyId;
+use domain::id::{HostId, KeyId};
 use domain::order::Go;
 use domain::order::acceptance::{self, Addressee, NotTaken};
 use jiff::Timestamp;
@@ -21,6 +21,8 @@ use protocol::statement::{StatementError, Unread};
 pub struct Judge<'a> {
     /// The server that may give this host orders.
     pub server: &'a Server,
+    /// Who this host is to it.
+    pub host: HostId,
     /// Who has to sign besides.
     pub approvers: &'a Approvers,
     /// The highest number of an order that was seen here.
@@ -91,7 +93,7 @@ impl Judge<'_> {
         let order = stated.says.into_order();
         *named = (stated.digest, order.number);
         let addressee = Addressee {
-            host: self.server.host(),
+            host: self.host,
             // The first order that is taken says whose this host is; hosts' ids are never given twice.
             tenant: self.server.tenant().unwrap_or(order.tenant),
             highest_number: self.highest_number,

@@ -56,14 +56,14 @@ impl Issuer {
         let mut host = SessionHost::new(1);
         host.enrol(&mut server);
         let memory = host.session.memory().clone();
-        let pinned = Server::enrolled(server.root.digest(), &memory).unwrap();
+        let pinned = Server::named(server.root.digest()).enrolled(&memory);
         pinned.write(&places).unwrap();
         let orders = SigningKey::from_seed(&[9; 32]);
         let mut issuer = Self {
             card: server.card(),
             root: server.root,
             orders,
-            host: pinned.host(),
+            host: pinned.host().unwrap(),
             _folder: folder,
             places,
         };

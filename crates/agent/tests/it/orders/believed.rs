@@ -33,6 +33,7 @@ fn judged(issuer: &Issuer, bundle: &Bundle, by: &By) -> Result<Accepted, Refusal
     let (server, approvers) = (issuer.server(), Approvers::read(&issuer.places).unwrap());
     let judge = Judge {
         server: &server,
+        host: issuer.host,
         approvers: &approvers,
         highest_number: by.highest,
         epoch: by.epoch,
@@ -172,6 +173,7 @@ fn a_bundle_changed_at_any_byte_is_refused_or_says_the_same() {
     let (server, approvers) = (issuer.server(), Approvers::default());
     let judge = Judge {
         server: &server,
+        host: issuer.host,
         approvers: &approvers,
         highest_number: 0,
         epoch: 0,
@@ -269,10 +271,20 @@ fn what_the_network_process_remembers_of_a_server_counts_only_as_the_token_says(
     let mut host = crate::session::host::Host::new(1);
     host.enrol(&mut server);
     let memory = host.session.memory().clone();
-    let pinned = Server::enrolled(Root::new(44).digest(), &memory).unwrap();
+    let pinned = Server::named(Root::new(44).digest()).enrolled(&memory);
     assert_eq!(pinned.epoch(), 0, "its card is not of the token's authority");
     assert!(pinned.orders_key(issuer.orders.id(), NOW).is_none());
-    assert!(Server::enrolled(server.root.digest(), &agent::session::Memory::default()).is_none());
+    // Who this host is to its server is taken over once: later only root says so.
+    let pinned = Server::named(server.root.digest()).enrolled(&memory);
+    assert_eq!(pinned.host(), memory.host());
+    let mut copy = host.copied(2);
+    host.pass(&mut server, 300);
+    host.wake(&mut server);
+    copy.wake(&mut server);
+    let other = copy.session.memory().clone();
+    assert_ne!(other.host(), memory.host(), "the copy has become another host");
+    assert_eq!(pinned.clone().enrolled(&other).host(), memory.host());
+    assert_eq!(pinned.confirmed(other.host().unwrap()).host(), other.host());
 }
 
 #[test]
