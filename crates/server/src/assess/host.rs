@@ -102,8 +102,7 @@ pub fn explain_package(
     Some(facts.iter().map(ToString::to_string).collect())
 }
 
-/// Every package of a host judged by its channels.
-pub(crate) fn judged<'a>(channels: &'a Channels, subject: &Subject<'a>) -> Findings<'a> {
+fn judged<'a>(channels: &'a Channels, subject: &Subject<'a>) -> Findings<'a> {
     Findings::of(
         subject,
         channels.listings.all(),

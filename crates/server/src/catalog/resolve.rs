@@ -10,14 +10,14 @@ mod together;
 pub use former::former_updates;
 
 use crate::Context;
-use crate::assess::host::judged;
 use crate::assess::load::LoadError;
 use crate::assess::moment::{Known, Moment, known_at};
 use crate::catalog::row;
-use domain::assess::overlay::State;
-use domain::assess::verdict::Digests;
+use domain::assess::overlay::{State, overlay};
+use domain::assess::verdict::{Candidate, Digests, Verdict, verdict};
 use domain::catalog::update::UpdateId;
 use domain::digest::Sha256Digest;
+use domain::host::inventory::InstalledPackage;
 use domain::id::{HostId, SourceId};
 use domain::order::{Direction, OrderedPackage, OrderedSnapshot, Removal};
 use domain::version::deb;
@@ -215,56 +215,78 @@ async fn at_hand(
     Ok((moment, past))
 }
 
-/// The packages of these updates that the verdict gives as candidates for what the host has.
+/// The packages of these updates that the verdict gives as candidates for what the host has, as if nothing newer than they
+/// were published: an update that was approved stays the one that is installed when the next one comes.
 fn forward(
     moment: &Moment,
     places: &Places,
     updates: &BTreeSet<UpdateId>,
 ) -> Result<Vec<Chosen>, Unresolved> {
-    let subject = moment.subject();
-    let findings = judged(&moment.channels, &subject);
-    let (mut chosen, mut held) = (Vec::new(), Vec::new());
-    for finding in &findings.missing {
-        let update = moment.channels.update_of(&finding.missing);
-        if !updates.contains(&update) {
+    let (subject, channels) = (moment.subject(), &moment.channels);
+    let policy = channels.policy(subject.side().rules).on(subject.side());
+    let sources: BTreeSet<&str> = updates.iter().map(|update| &*update.source).collect();
+    let (mut chosen, mut held, mut offers) = (Vec::new(), Vec::new(), Vec::new());
+    for package in &moment.inventory.packages {
+        channels.listings.offers(&package.name, &mut offers);
+        let approved = (offers.iter())
+            .filter(|offer| sources.contains(offer.source) && updates.contains(&places.update_of(offer)));
+        let Some(newest) = approved
+            .map(|offer| offer.version)
+            .max_by(|one, other| deb::compare(one, other))
+        else {
+            continue;
+        };
+        offers.retain(|offer| deb::compare(offer.version, newest) != Ordering::Greater);
+        let Verdict::Missing(missing) = verdict(&policy, package, &offers) else {
+            continue;
+        };
+        if !updates.contains(&channels.update_of(&missing)) {
             continue;
         }
-        let (candidate, name) = (&finding.missing.candidate, &finding.package.name);
-        match &finding.state {
+        let settings = &channels.host.config.settings;
+        match overlay(&missing, package, settings, policy.host(), None) {
             State::Held => {
+                let name = &package.name;
                 held.push(format!(
                     "{name} is on hold on the host; `apt-mark unhold {name}` there ends it"
                 ));
-                continue;
             }
             State::OnHold(rule) => {
-                held.push(format!("{name} is kept away by the rule {}", rule.0));
-                continue;
+                held.push(format!("{} is kept away by the rule {}", package.name, rule.0));
             }
             // Whoever approves an update by name wants it now, as apt does where a version is named.
-            State::Missing | State::Phased(_) | State::KeptBack(_) => {}
+            State::Missing | State::Phased(_) | State::KeptBack(_) => {
+                chosen.push(candidate(places, package, &missing.candidate)?);
+            }
         }
-        let (Some(sha256), Digests::Agree) = (candidate.sha256, candidate.digests) else {
-            return Err(Unresolved::Unknown(format!(
-                "the sources do not agree about the file of {name} {}",
-                candidate.version
-            )));
-        };
-        chosen.push(Chosen {
-            place: places.listed(candidate.listings[0]),
-            name: name.clone(),
-            architecture: candidate.architecture.into(),
-            version: candidate.version.into(),
-            from: Some(finding.package.version.clone()),
-            sha256,
-            multi_arch: candidate.fingerprint.multi_arch,
-        });
     }
     match (chosen.is_empty(), held.is_empty()) {
         (false, _) => Ok(chosen),
         (true, false) => Err(Unresolved::Unknown(held.join("; "))),
         (true, true) => Err(why_nothing(moment, places, updates)),
     }
+}
+
+fn candidate(
+    places: &Places,
+    package: &InstalledPackage,
+    candidate: &Candidate<'_>,
+) -> Result<Chosen, Unresolved> {
+    let (Some(sha256), Digests::Agree) = (candidate.sha256, candidate.digests) else {
+        return Err(Unresolved::Unknown(format!(
+            "the sources do not agree about the file of {} {}",
+            package.name, candidate.version
+        )));
+    };
+    Ok(Chosen {
+        place: places.listed(candidate.listings[0]),
+        name: package.name.clone(),
+        architecture: candidate.architecture.into(),
+        version: candidate.version.into(),
+        from: Some(package.version.clone()),
+        sha256,
+        multi_arch: candidate.fingerprint.multi_arch,
+    })
 }
 
 /// Why none of these updates has a candidate for the host: it has nothing older of them, nobody answers for what it has,

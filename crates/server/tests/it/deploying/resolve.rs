@@ -151,6 +151,43 @@ async fn what_is_newly_needed_is_added_of_an_approved_update_and_named_of_anothe
     installs_exactly(&shop, &has, &resolved);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_chain_of_versions_the_approved_one_is_installed_and_not_the_newest() {
+    let versions = ["3.0.17-1", "3.0.20-1", "3.0.22-1"];
+    let all: Vec<Package> = versions.iter().flat_map(|version| openssl(version)).collect();
+    let names = ["openssl", "libssl3"];
+    let mut has = only(&openssl(versions[0]), &names);
+    let shop = Shop::new(&has, &all).await;
+    for pair in versions.windows(2) {
+        let resolved = shop
+            .forward(&[shop.update("openssl", pair[1])])
+            .await
+            .expect("it is listed");
+        let (from, to) = (pair[0], pair[1]);
+        let expected = names.map(|name| format!("{name}:amd64 {from} {to}"));
+        assert_eq!(shown(&resolved), [expected[1].clone(), expected[0].clone()]);
+        installs_exactly(&shop, &has, &resolved);
+        has = only(&openssl(to), &names);
+        shop.report(&has).await;
+    }
+    let updates = [shop.update("openssl", "3.0.20-1")];
+    assert!(
+        matches!(why(shop.forward(&updates).await), Unresolved::Nothing),
+        "it is past that"
+    );
+    let back = shop
+        .resolve(&updates, Direction::BackOut)
+        .await
+        .expect("it is listed");
+    assert_eq!(
+        shown(&back),
+        [
+            "libssl3:amd64 3.0.22-1 3.0.20-1",
+            "openssl:amd64 3.0.22-1 3.0.20-1"
+        ]
+    );
+}
+
 /// apt, asked for the packages that are replaced, does exactly what was found out.
 fn installs_exactly(shop: &Shop, has: &[Package], resolved: &Resolved) {
     let root = tempfile::tempdir().expect("a folder");
