@@ -66,13 +66,16 @@ enum Found {
     Nowhere,
 }
 
+/// What is provided under a name, in which version where it has one, and by whom.
+type Provided<'a> = BTreeMap<String, Vec<(Option<String>, Present<'a>)>>;
+
 /// The host as it would be afterwards.
 struct After<'a> {
     moment: &'a Moment,
     places: &'a Places,
     native: &'a str,
     present: BTreeMap<&'a str, Vec<Present<'a>>>,
-    provided: OnceCell<BTreeMap<String, Vec<(Option<String>, Present<'a>)>>>,
+    provided: OnceCell<Provided<'a>>,
 }
 
 impl<'a> After<'a> {
@@ -170,8 +173,8 @@ impl<'a> After<'a> {
     }
 
     /// What all packages provide, by what the lists say of this version of each, or of another where it is not listed.
-    fn provisions(&self) -> BTreeMap<String, Vec<(Option<String>, Present<'a>)>> {
-        let mut provided: BTreeMap<String, Vec<(Option<String>, Present<'a>)>> = BTreeMap::new();
+    fn provisions(&self) -> Provided<'a> {
+        let mut provided = Provided::new();
         for present in self.present.values().flatten() {
             let text = (self.provides(present, |version| version == present.version))
                 .or_else(|| self.provides(present, |_| true));
