@@ -13,8 +13,8 @@ Exit codes:
   0  done
   1  it failed; the message says why and what to do
   2  the command line was wrong
-  3  found: what scan --fail-on watches for is missing; doctor sees what will become a fault
-  4  not well: scan --fail-on could not assess everything; doctor sees what does not work";
+  3  found: scan --fail-on finds it missing; doctor sees a fault coming; deploy leaves hosts waiting
+  4  not well: scan --fail-on is not sure of all; doctor sees a fault; deploy fails on a host";
 
 /// Those of a scan.
 pub const SCAN: &str = "\
@@ -33,3 +33,12 @@ Exit codes:
   1  the server could not be asked; the message says what to do
   3  something will become a fault
   4  something does not work";
+
+/// Those of a deployment, of one that is watched, and of one back.
+#[cfg(feature = "server")]
+pub const DEPLOY: &str = "\
+Exit codes:
+  0  verified on every host; with --no-wait, begun; with --preview, shown
+  1  nothing was begun; the message says why and what to do
+  3  a host still waits, was cancelled, or has it installed and not in effect
+  4  it failed on a host";

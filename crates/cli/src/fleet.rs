@@ -1,6 +1,7 @@
 //! Asking a server: every command that lists, shows or changes what a server keeps. Each becomes one or a few requests to
 //! its API; people get tables, programs the API's own JSON.
 
+mod approver;
 pub mod args;
 mod audit;
 mod authority;
@@ -8,11 +9,13 @@ pub mod client;
 mod columns;
 mod coverage;
 mod csv;
+mod deploy;
 mod enrol;
 mod hosts;
 pub mod login;
 pub mod operations;
 mod people;
+mod rollouts;
 mod sources;
 mod storage;
 mod support;
@@ -72,6 +75,11 @@ pub fn run(command: &FleetCommand, asker: &Open<'_>, now: Timestamp) -> anyhow::
     let text = match command {
         FleetCommand::Host(host) => hosts::run(&asker(&host.asking)?, &host.command),
         FleetCommand::Update(update) => updates::update(&asker(&update.asking)?, &update.command),
+        FleetCommand::Deploy(wanted) => return deploy::run(&asker(&wanted.asking)?, &wanted.command),
+        FleetCommand::Change(change) => return rollouts::change(&asker(&change.asking)?, &change.command),
+        FleetCommand::Deployment(deployment) => {
+            return rollouts::deployment(&asker(&deployment.asking)?, &deployment.command);
+        }
         FleetCommand::Finding(finding) => updates::finding(&asker(&finding.asking)?, &finding.command),
         FleetCommand::Coverage(wanted) => coverage::run(&asker(&wanted.asking)?, &wanted.command),
         FleetCommand::AtRisk(at_risk) => updates::at_risk(&asker(&at_risk.asking)?, &at_risk.command),

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod people;
+mod rollout;
 mod server;
 mod source;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 pub use fleet::{AsOf, AtRisk, Coverage, Finding, Host, Standing, Update};
 pub use people::{Audit, Authority, Login, Site, Tenant, Token, User};
+pub use rollout::{Change, Deploy, Deployment, Reboot};
 pub use server::{Backup, Database, Doctor, Enrol, Form, Install, Listen, Restore, Storage, Uninstall, Up};
 pub use source::{Access, Add, SetAccess, Source};
 
@@ -88,6 +90,13 @@ pub enum FleetCommand {
     Update(Of<Update>),
     /// Sources: where updates come from.
     Source(Of<Source>),
+    /// Bring updates to hosts: shows what will happen, asks, and shows it happen until it is verified.
+    #[command(after_help = exit::DEPLOY)]
+    Deploy(With<Deploy>),
+    /// Changes: what was approved for which hosts; stopping one, signing one.
+    Change(Of<Change>),
+    /// Deployments: how far each host is with a change, what its package manager said, the way back.
+    Deployment(Of<Deployment>),
     /// Findings: which host misses which update, and why.
     Finding(Of<Finding>),
     /// What no verified source answers for, why, and what helps.

@@ -224,3 +224,90 @@ pub const STORAGE: &[Column] = &[
     column("takes", "/bytes", Shape::Bytes),
     column("a day", "/growth_bytes_per_day", Shape::Bytes),
 ];
+
+/// `change list`
+pub const CHANGES_OF_HOSTS: &[Column] = &[
+    column("begun", "/created_at", Shape::Ago),
+    column("state", "/state", Shape::Standing),
+    text("updates", "/updates"),
+    column("hosts", "/hosts", Shape::Count),
+    column("verified", "/totals/succeeded", Shape::Count),
+    column("failed", "/totals/failed", Shape::Count),
+    text("why", "/reason").spare(),
+    id("/id"),
+];
+
+/// `change show`
+pub const CHANGE: &[Column] = &[
+    id("/id"),
+    column("state", "/state", Shape::Standing),
+    text("why", "/reason"),
+    text("direction", "/direction"),
+    text("updates", "/updates"),
+    column("hosts", "/hosts", Shape::Count),
+    column("verified", "/totals/succeeded", Shape::Count),
+    column("not in effect", "/totals/not_in_effect", Shape::Count),
+    column("underway", "/totals/underway", Shape::Count),
+    column("failed", "/totals/failed", Shape::Count),
+    text("needs mode", "/needs"),
+    text("reboot", "/reboot/rule"),
+    column("opens", "/opens", Shape::Moment),
+    column("closes", "/closes", Shape::Moment),
+    column("begun", "/created_at", Shape::Moment),
+    text("files", "/staging"),
+    text("not had", "/staging_detail"),
+    column("signatures", "/signatures/have", Shape::Count),
+    column("of", "/signatures/need", Shape::Count),
+    text("approval", "/approval"),
+];
+
+/// `change approvers`
+pub const APPROVAL_POLICY: &[Column] = &[
+    column("signatures", "/needed", Shape::Count),
+    text("approvers", "/approvers"),
+];
+
+/// `deployment list`, `change show`
+pub const DEPLOYMENTS: &[Column] = &[
+    text("host", "/name"),
+    column("state", "/shown", Shape::Standing),
+    text("waits for", "/waiting/sentence"),
+    text("failure", "/failure"),
+    text("next step", "/next_step"),
+    column("heard", "/updated_at", Shape::Ago).spare(),
+    id("/id"),
+];
+
+/// `deployment show`
+pub const DEPLOYMENT: &[Column] = &[
+    text("host", "/name"),
+    id("/id"),
+    text("change", "/change"),
+    column("state", "/shown", Shape::Standing),
+    text("waits for", "/waiting/sentence"),
+    text("failure", "/failure"),
+    text("because", "/detail"),
+    text("next step", "/next_step"),
+    text("last line", "/last_line"),
+    text("no way back", "/without_way_back"),
+    column("fetched", "/took/fetched_bytes", Shape::Bytes),
+    column("ordered", "/ordered_at", Shape::Moment),
+    column("heard", "/updated_at", Shape::Moment),
+];
+
+/// `deployment show`: its packages
+pub const DEPLOYED: &[Column] = &[
+    text("package", "/name"),
+    text("architecture", "/architecture"),
+    text("before", "/from"),
+    text("after", "/version"),
+    column("size", "/size_bytes", Shape::Bytes),
+];
+
+/// `deployment back-out`: what would come back
+pub const BROUGHT_BACK: &[Column] = &[
+    text("package", "/name"),
+    text("architecture", "/architecture"),
+    text("now", "/version"),
+    text("then", "/from"),
+];

@@ -2,6 +2,7 @@
 //! package, two tenants, one host behind a proxy that holds no keys. What is said of them is what their own apt says, and
 //! whatever happens to hosts, links and server, every host returns by itself.
 
+mod deploy;
 mod enrolment;
 mod failures;
 mod keep;

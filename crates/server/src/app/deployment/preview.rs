@@ -55,7 +55,7 @@ pub struct HostPreviewView {
 
 /// A package and the version that it would get.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = PackageChange)]
+#[schema(as = DeployedPackage)]
 pub struct PackageChangeView {
     /// Binary package name.
     pub name: String,
