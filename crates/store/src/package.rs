@@ -5,6 +5,7 @@ use crate::value::{Row, Value, values};
 use crate::{Error, Tx, View, Whole};
 use domain::assess::fleet::PackageId;
 use domain::host::inventory::BuildFingerprint;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 /// A package as some host has it.
@@ -79,36 +80,36 @@ pub fn intern(tx: &mut Tx, _: &Whole, packages: &[Package]) -> Result<Vec<Packag
         // Two nodes must not give away one number; readers are not held up.
         tx.script("LOCK TABLE packages IN SHARE ROW EXCLUSIVE MODE")?;
     }
-    let mut next: Option<u32> = None;
-    let mut numbers = Vec::with_capacity(packages.len());
-    for package in packages {
-        let known = tx.find(
-            "SELECT id FROM packages WHERE name = $1 AND architecture = $2 AND version = $3
-                 AND source = $4 AND source_version = $5 AND fingerprint = $6",
-            key(package),
-            |row| row.get(0),
-        )?;
-        let number = match known {
-            Some(number) => number,
-            None => {
-                let number = match next {
-                    Some(number) => number,
-                    None => next_free(tx)?,
-                };
+    let known = tx.list_many(
+        &format!("SELECT {COLUMNS} FROM ("),
+        ") AS n CROSS JOIN packages
+         WHERE name = n.column1 AND architecture = n.column2 AND version = n.column3
+             AND source = n.column4 AND source_version = n.column5 AND fingerprint = n.column6",
+        packages.iter().map(key),
+        read,
+    )?;
+    let mut numbers: HashMap<Package, PackageId> = known
+        .into_iter()
+        .map(|(number, package)| (package, number))
+        .collect();
+    let is_new = |package: &&Package| !numbers.contains_key(*package);
+    let mut new: Vec<&Package> = packages.iter().filter(is_new).collect();
+    if !new.is_empty() {
+        let mut met = HashSet::with_capacity(new.len());
+        new.retain(|package| met.insert(*package));
+        let free = next_free(tx)?;
+        tx.execute_many(
+            "INSERT INTO packages (name, architecture, version, source, source_version, fingerprint, id)",
+            "",
+            (free..).zip(&new).map(|(number, package)| {
                 let mut values = key(package);
                 values.push(number.into());
-                tx.execute(
-                    "INSERT INTO packages (name, architecture, version, source, source_version, fingerprint, id)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7)",
-                    values,
-                )?;
-                next = Some(number + 1);
-                number
-            }
-        };
-        numbers.push(PackageId(number));
+                values
+            }),
+        )?;
+        numbers.extend(new.into_iter().cloned().zip((free..).map(PackageId)));
     }
-    Ok(numbers)
+    Ok(packages.iter().map(|package| numbers[package]).collect())
 }
 
 fn next_free(view: &mut View) -> Result<u32, Error> {

@@ -1,10 +1,11 @@
 //! Updates and where they are listed. What an update is never changes; its classification follows its listings, and one that
 //! left every source is withdrawn.
 
-use crate::value::{Row, Value, values, words};
+use crate::value::{Columns, Row, Value, values, words};
 use crate::{Error, Owner, Page, Scope, Tx, View, Whole};
 use domain::id::{SnapshotId, SourceId, UpdateKey};
 use jiff::Timestamp;
+use std::collections::{HashMap, HashSet};
 
 words! {
     /// What kind of update it is, from where it is listed.
@@ -65,18 +66,22 @@ pub struct Update {
 const COLUMNS: &str = "owner, id, origin, signing_keys, source, source_version, build, classification, state, \
                        first_seen_at, withdrawn_at";
 
+fn read_identity(columns: &mut Columns<'_>) -> Result<UpdateIdentity, Error> {
+    Ok(UpdateIdentity {
+        origin: columns.next()?,
+        signing_keys: columns.next()?,
+        source: columns.next()?,
+        source_version: columns.next()?,
+        build: columns.next()?,
+    })
+}
+
 fn read(row: &Row) -> Result<Update, Error> {
     let mut columns = row.columns();
     Ok(Update {
         owner: columns.next()?,
         id: columns.next()?,
-        identity: UpdateIdentity {
-            origin: columns.next()?,
-            signing_keys: columns.next()?,
-            source: columns.next()?,
-            source_version: columns.next()?,
-            build: columns.next()?,
-        },
+        identity: read_identity(&mut columns)?,
         class: columns.next()?,
         state: columns.next()?,
         first_seen_at: columns.next()?,
@@ -96,18 +101,18 @@ pub fn note(
     updates: &[(UpdateKey, UpdateIdentity, UpdateClass)],
     now: Timestamp,
 ) -> Result<Vec<UpdateKey>, Error> {
-    let mut keys = Vec::with_capacity(updates.len());
-    for (id, identity, class) in updates {
-        let key = tx.find(
-            "INSERT INTO updates (owner, id, origin, signing_keys, source, source_version, build, classification, state,
-                 first_seen_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-             ON CONFLICT (owner, source, source_version, build, origin, signing_keys) DO UPDATE SET
-                 classification = CASE WHEN updates.classification = 'security' THEN updates.classification
-                     ELSE excluded.classification END,
-                 state = CASE WHEN updates.state = 'withdrawn' THEN excluded.state ELSE updates.state END,
-                 withdrawn_at = NULL
-             RETURNING id",
+    let mut given = HashSet::with_capacity(updates.len());
+    let once = updates.iter().filter(|(_, identity, _)| given.insert(identity));
+    let noted = tx.list_many(
+        "INSERT INTO updates (owner, id, origin, signing_keys, source, source_version, build, classification, state,
+             first_seen_at)",
+        "ON CONFLICT (owner, source, source_version, build, origin, signing_keys) DO UPDATE SET
+             classification = CASE WHEN updates.classification = 'security' THEN updates.classification
+                 ELSE excluded.classification END,
+             state = CASE WHEN updates.state = 'withdrawn' THEN excluded.state ELSE updates.state END,
+             withdrawn_at = NULL
+         RETURNING id, origin, signing_keys, source, source_version, build",
+        once.map(|(id, identity, class)| {
             values![
                 owner,
                 *id,
@@ -119,14 +124,20 @@ pub fn note(
                 *class,
                 UpdateState::Listed,
                 now
-            ],
-            |row| row.get(0),
-        )?;
-        keys.push(key.ok_or(Error::Decode {
-            what: "the update that was just noted",
-        })?);
-    }
-    Ok(keys)
+            ]
+        }),
+        |row| {
+            let mut columns = row.columns();
+            let id: UpdateKey = columns.next()?;
+            Ok((read_identity(&mut columns)?, id))
+        },
+    )?;
+    let noted: HashMap<UpdateIdentity, UpdateKey> = noted.into_iter().collect();
+    let key_of = |(_, identity, _): &(UpdateKey, UpdateIdentity, UpdateClass)| noted.get(identity).copied();
+    let keys: Option<Vec<UpdateKey>> = updates.iter().map(key_of).collect();
+    keys.ok_or(Error::Decode {
+        what: "the updates that were just noted",
+    })
 }
 
 /// The update that the tenant sees with this id.

@@ -278,6 +278,23 @@ impl Tx {
         Ok(changed)
     }
 
+    /// The same for a statement that gives rows (`RETURNING`), in no order: what they make.
+    pub(crate) fn list_many<T>(
+        &mut self,
+        head: &str,
+        tail: &str,
+        rows: impl IntoIterator<Item = Vec<Value>>,
+        mut make: impl FnMut(&Row) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut found = Vec::new();
+        in_batches(rows, |rows| {
+            let sql = format!("{head} VALUES {} {tail}", tuples(1, rows.len(), rows[0].len()));
+            found.extend(self.list(sql, rows.concat(), &mut make)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// Runs `head FROM (VALUES (...), (...)) AS v WHERE condition AND the lease is still the fence's tail`, many rows at a time.
     /// The columns of `v` are called `column1`, `column2` and so on; `$1` to `$n` are the common values.
     ///
