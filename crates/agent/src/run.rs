@@ -11,7 +11,6 @@ pub use output::{last_line, output};
 pub use transact::transact;
 
 use crate::kept::{Form, KeptError, PrivateFolder};
-use crate::network::boot_clock;
 use crate::packages::Trouble;
 use crate::packages::tool::Tool;
 use domain::order::Order;
@@ -134,7 +133,6 @@ pub fn start(start: &Start<'_>) -> Result<Begun, Trouble> {
         order: start.order.clone(),
         program: program.clone(),
         words: words.collect(),
-        boot: boot_clock().boot,
         latest_boot_micros: start.latest_boot_micros,
     };
     job.write(&own)?;

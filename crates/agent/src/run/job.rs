@@ -3,7 +3,6 @@
 use super::kept;
 use crate::kept::{Form, PrivateFolder};
 use crate::packages::Trouble;
-use domain::identity::BootId;
 use domain::identity::time::BootClock;
 use domain::order::Order;
 use domain::rollout::deployment::Failure;
@@ -27,9 +26,7 @@ pub(crate) struct Job {
     pub(crate) program: PathBuf,
     /// The words before its own.
     pub(crate) words: Vec<String>,
-    /// The boot whose clock the time is of.
-    pub(crate) boot: BootId,
-    /// dpkg is not started at this moment or later.
+    /// By the clock of this boot, dpkg is not started at this moment or later. Each start says it anew.
     pub(crate) latest_boot_micros: u64,
 }
 
@@ -39,14 +36,13 @@ struct Shape {
     order: OrderDocument,
     program: PathBuf,
     words: Vec<String>,
-    boot: [u8; 16],
     latest_boot_micros: u64,
 }
 
 impl Job {
     /// Whether dpkg may still be started.
     pub(crate) fn may_begin(&self, now: BootClock) -> bool {
-        now.boot == self.boot && now.micros < self.latest_boot_micros
+        now.micros < self.latest_boot_micros
     }
 
     /// Keeps it.
@@ -55,7 +51,6 @@ impl Job {
             order: OrderDocument::of(&self.order),
             program: self.program.clone(),
             words: self.words.clone(),
-            boot: self.boot.0,
             latest_boot_micros: self.latest_boot_micros,
         };
         let body = serde_json::to_vec(&shape).map_err(|_| {
@@ -92,7 +87,6 @@ impl Job {
             order: shape.order.into_order(),
             program: shape.program,
             words: shape.words,
-            boot: BootId(shape.boot),
             latest_boot_micros: shape.latest_boot_micros,
         })
     }

@@ -4,11 +4,11 @@
 use super::room::{Case, LEASE, Room, archive, room};
 use agent::packages::{Begun, End};
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs::{self, File};
+use std::fs;
 use testkit::archive::package::Package;
 
 /// The first time it is configured it says so, and waits to be told to go on.
-const WAITING: &str =
+pub const WAITING: &str =
     "[ -e /room/once ] && exit 0\n: >/room/once\necho configuring >/room/ready\nread word </room/go";
 
 /// A case in the middle of its transaction.
@@ -29,7 +29,7 @@ fn halfway(room: &Room) -> Case {
     );
     room.prepare(&case).unwrap();
     assert_eq!(room.start(&case, LEASE), Begun::Now);
-    assert_eq!(fs::read_to_string("/room/ready").unwrap(), "configuring\n");
+    room.wait_for_script();
     case
 }
 
@@ -82,9 +82,7 @@ fn a_transaction_whose_apt_is_killed_waits_for_its_dpkg_and_goes_on() {
         let case = halfway(room);
         assert_eq!(kill(&["apt-get -c"]), 1);
         // dpkg is still at work, and is waited for.
-        let mut go = File::create("/room/go").unwrap();
-        std::io::Write::write_all(&mut go, b"on\n").unwrap();
-        drop(go);
+        room.let_go();
         room.wait(&case);
         is_done(room, &case);
     });
@@ -100,7 +98,7 @@ fn a_transaction_that_is_killed_itself_leaves_apt_to_its_work_and_is_taken_up_ag
             "apt has its lock"
         );
         assert_eq!(room.start(&case, LEASE), Begun::Already);
-        fs::write("/room/go", "on\n").unwrap();
+        room.let_go();
         room.wait(&case);
         assert_eq!(
             agent::packages::outcome(&room.folder(&case)),

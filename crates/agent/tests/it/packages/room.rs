@@ -13,7 +13,6 @@ use domain::order::{
 };
 use jiff::Timestamp;
 use protocol::sha256;
-use rustix::fs::{FlockOperation, Mode as Permissions, OFlags, flock};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -26,7 +25,7 @@ use testkit::{lab, skip};
 /// Set inside, to the release of Debian.
 const INSIDE: &str = "PATCHYARD_ROOM";
 /// Where files lie under their digests, as the executor keeps them.
-const STORE: &str = "/room/store";
+pub const STORE: &str = "/var/lib/patchyard-agent/store";
 /// The address of the archive, as the host's source list has it.
 pub const ADDRESS: &str = "http://archive.example/debian/";
 /// Ten minutes, in microseconds.
@@ -102,12 +101,21 @@ pub fn room_of<F: FnOnce(&Room)>(suite: &str, test: F) {
     clippy::disallowed_methods,
     reason = "the test that starts itself inside tells itself so"
 )]
-fn suite_inside() -> Option<String> {
+pub fn suite_inside() -> Option<String> {
     std::env::var(INSIDE).ok()
 }
 
 /// The room, seen from inside.
 pub struct Room(());
+
+/// The name by which the test program knows a test, from that of something within it.
+pub fn name_of<T>(_: &T) -> &'static str {
+    let name = std::any::type_name::<T>();
+    name.strip_prefix("it::")
+        .unwrap()
+        .strip_suffix("::{{closure}}")
+        .unwrap()
+}
 
 /// The key that signs the archive.
 pub fn key() -> SigningKey {
@@ -131,7 +139,13 @@ pub struct Case {
 }
 
 impl Room {
-    fn furnished() -> Self {
+    /// A room that was furnished before.
+    pub fn entered() -> Self {
+        Self(())
+    }
+
+    /// The host's only source is the test's archive.
+    pub fn furnished() -> Self {
         let at = |path: &str, bytes: &[u8]| {
             fs::create_dir_all(Path::new(path).parent().unwrap()).unwrap();
             fs::write(path, bytes).unwrap();
@@ -283,11 +297,30 @@ impl Room {
         agent::packages::start(&start).unwrap()
     }
 
-    /// Waits until no transaction of this order is at work.
+    /// Waits until no transaction of this order is at work: no process holds its lock any more.
     pub fn wait(&self, case: &Case) {
-        let flags = OFlags::RDWR | OFlags::CLOEXEC;
-        let lock = rustix::fs::open(self.folder(case).join("running"), flags, Permissions::empty()).unwrap();
-        flock(&lock, FlockOperation::LockShared).unwrap();
+        let lock = self.folder(case).join("running");
+        self.run(&[
+            "timeout",
+            "60",
+            "flock",
+            "--shared",
+            lock.to_str().unwrap(),
+            "true",
+        ]);
+    }
+
+    /// Waits until a script says that it is at work.
+    pub fn wait_for_script(&self) {
+        assert_eq!(
+            self.run(&["timeout", "60", "cat", "/room/ready"]),
+            "configuring\n"
+        );
+    }
+
+    /// Lets that script go on.
+    pub fn let_go(&self) {
+        self.run(&["timeout", "60", "sh", "-c", "echo on >/room/go"]);
     }
 
     /// Its outcome, once it has one.
