@@ -376,15 +376,18 @@ impl Orders {
 
     /// Whether nothing that a power cut must not take differs.
     fn is_kept_as(&self, before: &Self) -> bool {
-        let without_volatile = |orders: &Self| {
-            let mut orders = orders.clone();
-            for open in &mut orders.open {
-                open.last_line.clear();
-                open.phase = open.phase.as_kept();
-            }
-            orders
-        };
-        without_volatile(self) == without_volatile(before)
+        self.as_kept() == before.as_kept()
+    }
+
+    /// What the journal brings back after the process was killed.
+    #[must_use]
+    pub fn as_kept(&self) -> Self {
+        let mut orders = self.clone();
+        for open in &mut orders.open {
+            open.last_line.clear();
+            open.phase = open.phase.as_kept();
+        }
+        orders
     }
 }
 
