@@ -11,6 +11,7 @@ mod promise;
 mod report;
 mod rounds;
 mod scan;
+mod serving;
 mod store;
 mod sync;
 mod versions;
@@ -51,7 +52,7 @@ pub struct Bench<'a> {
 /// One row or several, under the name that `--only` selects by.
 type Measurement = (&'static str, fn(&Bench<'_>) -> Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 9] = [
+const MEASUREMENTS: [Measurement; 10] = [
     ("scan", scan::rows),
     ("index", index::rows),
     ("fleet", fleet::rows),
@@ -59,6 +60,7 @@ const MEASUREMENTS: [Measurement; 9] = [
     ("versions", versions::rows),
     ("load", load::rows),
     ("assess", assess::rows),
+    ("serving", serving::rows),
     ("store", store::rows),
     ("agent", agent::rows),
 ];

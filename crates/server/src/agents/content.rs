@@ -2,14 +2,14 @@
 //! Knowing a digest opens nothing. What was granted is remembered for a while, so that a thousand hosts with the same files
 //! cost a few queries.
 
-use super::content_ticket::{self, ContentTicket, NoTicket};
+use super::content_ticket::{ContentTicket, NoTicket, TicketKey};
 use crate::context::Context;
 use content::{Mapped, StoreError};
 use domain::digest::Sha256Digest;
 use domain::id::{DeploymentId, HostId, TenantId};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::content_grant::{self, GrantReason};
 use store::{Scope, View, deployment};
 
@@ -20,10 +20,15 @@ const ASKED_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 /// Deployments that are remembered.
 const MOST_REMEMBERED: usize = 4096;
 
-/// What was granted to deployments, as far as it was asked for lately.
-#[derive(Debug, Default)]
+/// Files that are kept open.
+const MOST_OPEN: usize = 256;
+
+/// What was granted to deployments, as far as it was asked for lately, and the files that were given lately.
+#[derive(Debug)]
 pub struct Granted {
+    key: TicketKey,
     deployments: Mutex<HashMap<Holder, Known>>,
+    open: Mutex<HashMap<Sha256Digest, Arc<Mapped>>>,
 }
 
 /// Who asks, and for which deployment: what another host of it may have says nothing.
@@ -57,6 +62,15 @@ pub enum NotGiven {
 }
 
 impl Granted {
+    /// Nothing known yet.
+    pub fn new(context: &Context) -> Self {
+        Self {
+            key: TicketKey::of(context),
+            deployments: Mutex::default(),
+            open: Mutex::default(),
+        }
+    }
+
     /// The file with this digest, for the holder of this ticket.
     ///
     /// # Errors
@@ -66,12 +80,26 @@ impl Granted {
         context: &Context,
         ticket: &str,
         digest: Sha256Digest,
-    ) -> Result<Mapped, NotGiven> {
-        let ticket = content_ticket::open(context, ticket, context.clock.now())?;
+    ) -> Result<Arc<Mapped>, NotGiven> {
+        let ticket = self.key.open(ticket, context.clock.now())?;
         if !self.has(context, &ticket, digest).await? {
             return Err(NotGiven::NotGranted);
         }
-        context.content.map(&digest)?.ok_or(NotGiven::NotHere)
+        if let Some(open) = self.open().get(&digest) {
+            return Ok(Arc::clone(open));
+        }
+        let mapped = context.content.map(&digest)?.ok_or(NotGiven::NotHere)?;
+        let mapped = Arc::new(mapped);
+        let mut open = self.open();
+        if open.len() >= MOST_OPEN {
+            open.clear();
+        }
+        open.insert(digest, Arc::clone(&mapped));
+        Ok(mapped)
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<Sha256Digest, Arc<Mapped>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn has(

@@ -41,6 +41,10 @@ pub enum NoTicket {
     Over,
 }
 
+/// The key of this server's tickets.
+#[derive(Clone, Debug)]
+pub struct TicketKey(hmac::Key);
+
 /// A ticket for the files of a deployment, good for [`LIFETIME`] from now.
 pub fn issue(
     context: &Context,
@@ -52,24 +56,27 @@ pub fn issue(
     let ends = now.checked_add(LIFETIME).unwrap_or(Timestamp::MAX);
     let ends = ends.as_microsecond().to_be_bytes();
     let said = [&tenant.0[..], &host.0, &deployment.0, &ends].concat();
-    let code = hmac::sign(&key(context), &said);
+    let code = hmac::sign(&TicketKey::of(context).0, &said);
     BASE64.encode([&said, code.as_ref()].concat())
 }
 
-/// What a ticket says that is good now.
-///
-/// # Errors
-/// [`NoTicket`].
-pub fn open(context: &Context, text: &str, now: Timestamp) -> Result<ContentTicket, NoTicket> {
-    let ticket = read(&key(context), text).ok_or(NoTicket::Foreign)?;
-    match now < ticket.ends {
-        true => Ok(ticket),
-        false => Err(NoTicket::Over),
+impl TicketKey {
+    /// Of this server: every node with its master key has the same.
+    pub fn of(context: &Context) -> Self {
+        Self(context.authority.sealer().mac_key(PURPOSE))
     }
-}
 
-fn key(context: &Context) -> hmac::Key {
-    context.authority.sealer().mac_key(PURPOSE)
+    /// What a ticket says that is good now.
+    ///
+    /// # Errors
+    /// [`NoTicket`].
+    pub fn open(&self, text: &str, now: Timestamp) -> Result<ContentTicket, NoTicket> {
+        let ticket = read(&self.0, text).ok_or(NoTicket::Foreign)?;
+        match now < ticket.ends {
+            true => Ok(ticket),
+            false => Err(NoTicket::Over),
+        }
+    }
 }
 
 fn read(key: &hmac::Key, text: &str) -> Option<ContentTicket> {

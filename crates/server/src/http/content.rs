@@ -38,7 +38,7 @@ struct Serving {
 pub fn routes(context: &Context) -> Router {
     let serving = Serving {
         context: context.clone(),
-        granted: Arc::default(),
+        granted: Arc::new(Granted::new(context)),
         strangers: Arc::new(Budgets::new(STRANGER_RATE)),
     };
     Router::new()
@@ -61,7 +61,7 @@ async fn file(
         .file(&serving.context, ticket(&headers), digest)
         .await;
     match found {
-        Ok(mapped) => answer(&method, &headers, digest, Bytes::from_owner(mapped)),
+        Ok(mapped) => answer(&method, &headers, digest, Bytes::from_owner(Shared(mapped))),
         Err(NotGiven::Ticket(why)) => {
             let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
                 peer.0.0.ip().to_canonical()
@@ -79,6 +79,15 @@ async fn file(
             tracing::error!(%digest, error = %chain, "A file cannot be served: {chain}.");
             later(StatusCode::SERVICE_UNAVAILABLE, LATER_SECONDS, &NotGiven::NotHere)
         }
+    }
+}
+
+/// A mapped file that many answers share.
+struct Shared(Arc<content::Mapped>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
