@@ -5,6 +5,7 @@
 pub mod asks;
 mod desk;
 pub mod files;
+mod search;
 mod seen;
 pub mod spool;
 mod transaction;
@@ -159,6 +160,9 @@ pub fn run(executor: &Executor) -> Result<std::convert::Infallible, ExecutorErro
     };
     work.start_reading();
     work.start_network()?;
+    // What an earlier network process left without ringing. Nobody waits for a reading of it.
+    work.look_into_asks();
+    work.is_asked = false;
     loop {
         work.step(&events)?;
     }
@@ -275,6 +279,7 @@ impl Work<'_> {
     fn look_into_asks(&mut self) {
         let account = self.executor.account;
         let mut is_asked = false;
+        self.desk.rung();
         for ask in asks::take(&self.executor.places.asks(), account) {
             match ask {
                 Ok(Ask::Collect {}) => is_asked = true,

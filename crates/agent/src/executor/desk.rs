@@ -4,9 +4,10 @@
 
 use super::asks::Ask;
 use super::files;
+use super::search::Search;
 use super::seen;
 use super::spool::{self, Board, Outbox, Wish};
-use super::transaction::{self, Look, Starter};
+use super::transaction::{self, Alone, Look, Starter};
 use super::{Event, Executor};
 use crate::kept::KeptError;
 use crate::network::boot_clock;
@@ -24,6 +25,8 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// A comparison of an executor that died has ended after this time.
+const OTHERS_END: Duration = Duration::from_secs(60);
 /// How often a transaction is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// How often open orders are looked at besides.
@@ -34,12 +37,15 @@ const LOOK_AT: Duration = Duration::from_secs(5);
 pub(super) struct Desk<'a> {
     executor: &'a Executor,
     sender: Sender<Event>,
+    began: Instant,
     /// Absent until root enrolled this host.
     at: Option<At>,
     /// Numbers of orders for which a thread is at work.
     threads: BTreeSet<u64>,
     /// What each order still needs of files.
     missing: BTreeMap<u64, Vec<Wish>>,
+    /// Searches for files that were in vain, by order.
+    in_vain: BTreeMap<u64, Search>,
     /// What the network process was told last.
     told: Option<Board>,
     /// When orders are looked at next.
@@ -82,9 +88,11 @@ impl<'a> Desk<'a> {
         let mut desk = Self {
             executor,
             sender,
+            began: super::now(),
             at: None,
             threads: BTreeSet::new(),
             missing: BTreeMap::new(),
+            in_vain: BTreeMap::new(),
             told: None,
             look_at: None,
             readings: BTreeMap::new(),
@@ -144,6 +152,11 @@ impl<'a> Desk<'a> {
     fn say(&self, sentence: &str) {
         let sentence = crate::shown::harmless(sentence, 600);
         self.executor.log.say((self.executor.clock)(), &sentence);
+    }
+
+    /// The network process has rung: files may have come.
+    pub(super) fn rung(&mut self) {
+        self.in_vain.clear();
     }
 
     /// Judges and follows what the network process asks. A question for a reading of the host is not for the desk.
@@ -371,6 +384,8 @@ impl<'a> Desk<'a> {
             }
             Found::Files(Ok(taken)) => {
                 self.missing.insert(number, taken.missing);
+                let before = self.in_vain.remove(&number);
+                self.in_vain.insert(number, Search::in_vain(before, super::now()));
             }
             Found::Files(Err(error)) => {
                 let trouble = order::Trouble {
@@ -405,16 +420,27 @@ impl<'a> Desk<'a> {
                 continue;
             }
             match job {
+                Job::Fetch
+                    if self
+                        .in_vain
+                        .get(&number)
+                        .is_some_and(|search| now < search.next()) => {}
                 Job::Fetch => {
                     let needed = files::needed(&accepted.order);
                     self.on_thread(number, move |places| {
                         Found::Files(files::take_over(places, &needed))
                     });
                 }
-                Job::Compare => self.on_thread(number, move |places| {
-                    let found = transaction::compare(places, &accepted);
-                    Found::Event(order::Event::Compared { number, found })
-                }),
+                Job::Compare => {
+                    let alone = match now.saturating_duration_since(self.began) < OTHERS_END {
+                        true => Alone::Perhaps,
+                        false => Alone::Surely,
+                    };
+                    self.on_thread(number, move |places| {
+                        let found = transaction::compare(places, &accepted, alone);
+                        Found::Event(order::Event::Compared { number, found })
+                    });
+                }
                 Job::Watch => self.watch(number),
                 Job::Read => {
                     self.readings.entry(number).or_insert(now);
@@ -427,13 +453,19 @@ impl<'a> Desk<'a> {
         wanted
     }
 
+    /// The next look: what was set before stays, however much happens in between.
     fn soonest(&self, now: Instant) -> Option<Instant> {
         let open = self.at.iter().flat_map(|at| at.orders.open());
         let waits = open.map(|open| match open.phase() {
             Phase::Installing => LOOK_AFTER,
             _ => LOOK_AT,
         });
-        waits.min().map(|wait| now + wait)
+        let next = now + waits.min()?;
+        Some(
+            self.look_at
+                .filter(|at| *at > now)
+                .map_or(next, |at| at.min(next)),
+        )
     }
 
     fn watch(&mut self, number: u64) {

@@ -6,6 +6,8 @@ use crate::order::{Accepted, Found, Trouble};
 use crate::packages::{self, World, WorldPlaces};
 use crate::service::Places;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 /// How a transaction is.
 pub(super) enum Look {
@@ -35,8 +37,33 @@ pub(super) enum Look {
 /// The file that stands in an order's folder from when apt was begun.
 const BEGUN: &str = "begun";
 
+/// How often a comparison is tried by an executor that has just begun.
+const TRIES: u32 = 4;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Whether another executor may have died in the middle of a comparison just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alone {
+    /// Its apt may still be at work in the same folder: what fails is tried again when that has ended.
+    Perhaps,
+    /// That was too long ago.
+    Surely,
+}
+
 /// Builds the private world of an order, and compares what apt would do with it.
-pub(super) fn compare(places: &Places, accepted: &Accepted) -> Result<Found, Trouble> {
+pub(super) fn compare(places: &Places, accepted: &Accepted, alone: Alone) -> Result<Found, Trouble> {
+    let mut left = TRIES;
+    loop {
+        left -= 1;
+        match compare_once(places, accepted) {
+            Err(_) if alone == Alone::Perhaps && left > 0 => thread::park_timeout(PAUSE),
+            found => return found,
+        }
+    }
+}
+
+fn compare_once(places: &Places, accepted: &Accepted) -> Result<Found, Trouble> {
     let store = files::store(places);
     let own = WorldPlaces {
         folder: order_folder(places, accepted.order.number),

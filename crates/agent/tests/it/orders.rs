@@ -1,6 +1,7 @@
 //! Orders on the host that is to follow them: whom they are believed from, what is done with them, and what a power cut leaves.
 
 mod believed;
+mod executor;
 mod files;
 mod host;
 mod kept;
@@ -37,8 +38,8 @@ struct Issuer {
     card: ServerCard,
     orders: SigningKey,
     host: HostId,
-    _folder: tempfile::TempDir,
     places: Places,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Issuer {
@@ -52,6 +53,14 @@ impl Issuer {
             settings: folder.path().join("agent.toml"),
         };
         make_folders(&places, None).unwrap();
+        Self {
+            _folder: Some(folder),
+            ..Self::at(places)
+        }
+    }
+
+    /// The same, for a host that keeps everything there.
+    fn at(places: Places) -> Self {
         let mut server = SessionServer::new(NOW);
         let mut host = SessionHost::new(1);
         host.enrol(&mut server);
@@ -64,8 +73,8 @@ impl Issuer {
             root: server.root,
             orders,
             host: pinned.host().unwrap(),
-            _folder: folder,
             places,
+            _folder: None,
         };
         let key = issuer.certified(&issuer.root, Purpose::Orders);
         issuer.card.keys.push(key);
@@ -78,7 +87,7 @@ impl Issuer {
         let terms = KeyTerms {
             purpose,
             not_before: NOW,
-            not_after: NOW + SignedDuration::from_hours(24 * 400),
+            not_after: NOW + SignedDuration::from_hours(24 * 3_600),
             epoch: 1,
         };
         KeyCertificate::issue(by.digest(), &by.key, self.orders.verifying(), terms)

@@ -146,7 +146,7 @@ fn only_a_key_that_the_authority_certified_for_orders_makes_them() {
     }
     // One that ended.
     let late = By {
-        now: NOW + SignedDuration::from_hours(24 * 401),
+        now: NOW + SignedDuration::from_hours(24 * 3_601),
         ..AS_IT_IS
     };
     assert!(why(&issuer, &issuer.bundle(&order), &late).contains("does not vouch"));
