@@ -5,6 +5,7 @@ use crate::api::Front;
 use crate::api::people::{first_administrator, session};
 use crate::faults::story::Upstream;
 use crate::world::World;
+use domain::digest::Sha256Digest;
 use domain::id::{BackupId, HostId};
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -15,6 +16,7 @@ use std::fs::{self, Permissions};
 use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use store::acquisition::{self, Acquisition, Scan, ScanState};
 use store::backup_log::{self, BackupOutcome};
 use store::channel_match::{self, ChannelMatch};
 use store::host_change::{ChangeAction, ChangedBy, HostChange};
@@ -118,6 +120,23 @@ async fn host_of(front: Front, host: HostId) -> Front {
         owner: source.owner,
         source: source.id,
     };
+    let file = Acquisition {
+        owner: source.owner,
+        source: source.id,
+        digest: Sha256Digest([5; 32]),
+        size_bytes: 1,
+        place: "pool/hello/hello_1.0-2_amd64.deb".to_owned(),
+        release: Sha256Digest([6; 32]),
+        signed_by: "[]".to_owned(),
+        acquired_at: now,
+    };
+    let scan = Scan {
+        digest: file.digest,
+        state: ScanState::Clean,
+        detail: String::new(),
+        engine: "ClamAV 1.0.7/27500".to_owned(),
+        scanned_at: now,
+    };
     let written = front.world.context.db.write(move |tx| {
         let _tagged = store::host::set_tags(tx, &scope, host, version, &["role=web".to_owned()])?;
         let change = HostChange {
@@ -136,6 +155,8 @@ async fn host_of(front: Front, host: HostId) -> Front {
         backup_log::begin(tx, &whole, backup, "asked for", "/srv/backups/first", now)?;
         backup_log::end(tx, &whole, backup, BackupOutcome::Complete, 1, None, now)?;
         channel_match::set(tx, &scope, config, std::slice::from_ref(&meant))?;
+        acquisition::note(tx, &whole, std::slice::from_ref(&file))?;
+        acquisition::note_scan(tx, &whole, &scan)?;
         store::session::make_link(
             tx,
             &Whole::server(),
