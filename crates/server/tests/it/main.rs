@@ -18,6 +18,7 @@ mod fixture;
 mod on_postgres;
 mod public;
 mod renewal;
+mod rollout;
 mod schemathesis;
 mod socket;
 mod storage;

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use store::Whole;
 use store::enrolment_token::Admits;
-use testkit::archive::Archive;
 use testkit::archive::package::Package;
+use testkit::archive::{Archive, Pool};
 use testkit::keys::SigningKey;
 use testkit::server::Server;
 
@@ -75,6 +75,7 @@ impl Upstream {
         Archive::new("stable")
             .origin("World")
             .arch("amd64")
+            .pool(Pool::Written)
             .date(now - SignedDuration::from_mins(1))
             .sign(&self.key)
             .packages(packages)
@@ -89,7 +90,7 @@ impl Upstream {
     }
 
     /// The documents of a host that has these packages from here: channel config, inventory and key.
-    fn documents(&self, packages: &[(&str, &str)]) -> [(DocumentKind, Vec<u8>); 3] {
+    pub fn documents(&self, packages: &[(&str, &str)]) -> [(DocumentKind, Vec<u8>); 3] {
         let config = ChannelConfig {
             native_architecture: "amd64".to_owned(),
             stanzas: vec![Stanza::new(&self.archive.uri(), "stable", &["main"], &["amd64"])],
