@@ -8,8 +8,8 @@ purpose=${1:?build or test}
 # gcc, libc6-dev: rustc links with them, and zstd and ring contain C. ca-certificates: for downloads of crates.
 needed="gcc libc6-dev ca-certificates"
 if [ "$purpose" = test ]; then
-    # The oracles: apt, dpkg and libapt's Python binding, gpgv, the compressors, libstdc++'s random numbers, fresh roots.
-    needed="$needed g++ git python3 python3-apt apt dpkg dpkg-dev gpgv gnupg zstd lz4 xz-utils gzip mmdebstrap systemd-container iproute2 libfaketime openssh-client postgresql debian-archive-keyring"
+    # The oracles: apt, dpkg and libapt's Python binding, gpgv, the compressors, libstdc++'s random numbers, fresh roots; clamd.
+    needed="$needed g++ git python3 python3-apt apt dpkg dpkg-dev gpgv gnupg zstd lz4 xz-utils gzip mmdebstrap systemd-container iproute2 libfaketime openssh-client postgresql debian-archive-keyring clamav-daemon"
 fi
 
 is_installed() {

@@ -9,8 +9,9 @@ use server::catalog::acquire::acquire;
 use server::catalog::resolve::NeededFile;
 use server::operations::sweep::sweep;
 use server::settings::Scanning;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use store::Whole;
 use store::acquisition::{self, Acquisition, Scan, ScanState};
@@ -268,4 +269,83 @@ async fn what_could_not_be_scanned_is_ready_only_where_the_sources_policy_says_s
     }
     scanned_by(&mut shop, scanner("stream: OK"), Vec::new());
     assert_eq!(shop.acquire(&files).await.failed, []);
+}
+
+/// Debian's clamd with one signature of our own, on a socket in a folder; none where it is not installed.
+struct Clamd {
+    child: Child,
+    socket: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Clamd {
+    fn start(found: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (socket, signatures) = (folder.path().join("ctl"), folder.path().join("signatures"));
+        std::fs::create_dir(&signatures).expect("a folder");
+        let hex: String = found.bytes().map(|byte| format!("{byte:02x}")).collect();
+        std::fs::write(signatures.join("own.ndb"), format!("Own-Test:0:*:{hex}\n")).expect("a file");
+        let settings = format!(
+            "LocalSocket {}\nDatabaseDirectory {}\nForeground yes\n",
+            socket.display(),
+            signatures.display()
+        );
+        let file = folder.path().join("clamd.conf");
+        std::fs::write(&file, settings).expect("a file");
+        let started = Command::new("clamd")
+            .arg("-c")
+            .arg(&file)
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut child = match started {
+            Ok(child) => child,
+            Err(error) => {
+                testkit::skip::skip(&format!("clamd cannot be started: {error}"));
+                return None;
+            }
+        };
+        // The last thing that it says before it waits for questions.
+        let said = BufReader::new(child.stdout.take().expect("it is piped"));
+        let is_up = said
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line.contains("Self checking"));
+        assert!(is_up, "clamd ended");
+        Some(Self {
+            child,
+            socket: socket.display().to_string(),
+            _folder: folder,
+        })
+    }
+}
+
+impl Drop for Clamd {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn debians_own_scanner_is_asked_as_it_wants_to_be() {
+    let Some(clamd) = Clamd::start("this is what it looks for") else {
+        return;
+    };
+    let (mut shop, files, package) = shop().await;
+    scanned_by(&mut shop, clamd.socket.clone(), Vec::new());
+    assert_eq!(shop.acquire(&files).await.failed, []);
+    let said = scan(&shop, digest(&package)).await.expect("it was scanned");
+    assert_eq!(said.state, ScanState::Clean);
+    assert!(said.engine.starts_with("ClamAV "), "{}", said.engine);
+    let bad = package
+        .with_version("3.0-1")
+        .field("X-Bad", "this is what it looks for");
+    shop.publish(std::slice::from_ref(&bad)).await;
+    let resolved = shop
+        .forward(&[shop.update("app", "3.0-1")])
+        .await
+        .expect("it can be");
+    let why = "the scanner found Own-Test.UNOFFICIAL in it".to_owned();
+    assert_eq!(shop.acquire(&resolved.files).await.failed, [(digest(&bad), why)]);
 }
