@@ -1,7 +1,9 @@
 //! A computer with an agent: a disk that outlives a crash, a boot with its clock, a date that somebody may set, and packages
 //! that somebody changes.
 
-use agent::executor::spool::Board;
+use crate::executor::{Doing, Executor, Packages, Step};
+use agent::executor::asks::Ask;
+use agent::order;
 use agent::session::upload::{Shelf, collect};
 use agent::session::{
     Chance, Effect, Event, Failure, Look, Memory, Moment, Phase, Session, Stop, Trouble, next,
@@ -10,15 +12,17 @@ use domain::digest::Sha256Digest;
 use domain::host::channels::{ChannelConfig, Stanza};
 use domain::host::facts::{Facts, HostFacts, Known, PackageDatabase};
 use domain::host::hardware::{Hardware, Virtualisation};
+use domain::host::mode;
 use domain::identity::BootId;
 use domain::identity::time::{AgentTime, BootClock};
+use domain::order::OrderedPackage;
 use jiff::{SignedDuration, Timestamp};
 use protocol::document::channels::{ChannelConfigDocument, StanzaEvidence};
 use protocol::document::facts::FactsDocument;
 use protocol::document::inventory::{InventoryDocument, Package};
 use protocol::document::{Document as _, DocumentKind};
 use protocol::envelope::Asked;
-use protocol::message::check_in::{DocumentName, Measures, Mode, Wanted};
+use protocol::message::check_in::{DocumentName, Measures, Wanted};
 use protocol::sha256;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore};
@@ -51,11 +55,30 @@ pub struct Computer {
     pub time: Option<AgentTime>,
     /// The latest time that anything relied upon.
     pub relied: Option<Timestamp>,
+    /// What root has on it.
+    pub executor: Executor,
+    /// The last sleep of the agent's process, counted: only its end wakes it.
+    pub sleep: u64,
+    /// Whether the agent's process sleeps, and whether there is something to wake it for.
+    pub at: At,
+    /// Counts boots.
+    pub boots: u64,
     boot: BootId,
     booted_at: Timestamp,
     date_off: SignedDuration,
     machine: [u8; 16],
     inventory: InventoryDocument,
+}
+
+/// What the agent's process is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// It waits for an answer, a file, or a person.
+    Work,
+    /// The same, and the executor has said something meanwhile.
+    WorkWithNews,
+    /// It sleeps.
+    Sleep,
 }
 
 /// Whether the network reaches a computer.
@@ -82,6 +105,10 @@ impl Computer {
             asked: None,
             time: None,
             relied: None,
+            executor: Executor::new(mode::Mode::ALL[chance.gen_range(0..mode::Mode::ALL.len())]),
+            sleep: 0,
+            at: At::Work,
+            boots: 0,
             boot: BootId([0; 16]),
             booted_at: now,
             date_off: SignedDuration::ZERO,
@@ -107,6 +134,7 @@ impl Computer {
         copy.machine = self.machine;
         copy.time = self.time;
         copy.relied = self.relied;
+        copy.executor = self.executor.clone();
         copy.start(now, chance);
         copy
     }
@@ -115,6 +143,10 @@ impl Computer {
     pub fn start(&mut self, now: Timestamp, chance: &mut StdRng) {
         self.boot = BootId(chance.r#gen());
         self.booted_at = now;
+        self.boots += 1;
+        let part = chance.gen_range(0..4);
+        self.executor.power_cut(&mut Installed(&mut self.inventory), part);
+        self.describe();
         self.start_process();
     }
 
@@ -122,6 +154,8 @@ impl Computer {
     pub fn start_process(&mut self) {
         self.process += 1;
         self.waits_on = None;
+        self.at = At::Work;
+        self.executor.restart();
         self.session = Some(Session::new(self.journal.clone()));
     }
 
@@ -130,6 +164,7 @@ impl Computer {
         self.journal = Memory::default();
         self.time = None;
         self.relied = None;
+        self.executor = Executor::new(self.executor.mode);
         self.start(now, chance);
     }
 
@@ -241,7 +276,7 @@ impl Computer {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             machine: Some(self.machine),
             hardware: self.hardware,
-            mode: Mode::Monitor,
+            mode: self.executor.mode.into(),
             documents: named.collect(),
             measures: Measures {
                 boot_clock_micros: i64::try_from(clock.micros).unwrap_or(i64::MAX),
@@ -250,7 +285,7 @@ impl Computer {
             },
             troubles: Vec::new(),
             carried: Vec::new(),
-            orders: Board::default(),
+            orders: self.executor.board().clone(),
         }
     }
 
@@ -272,6 +307,78 @@ impl Computer {
         }
         self.session = Some(session);
         effects
+    }
+
+    /// The moment, for the executor.
+    fn executors_moment(&self, now: Timestamp, chance: &mut StdRng) -> order::Moment {
+        let (clock, wall) = (self.boot_clock(now), now + self.date_off);
+        order::Moment {
+            clock,
+            wall,
+            estimate: self.journal.estimate(clock, wall),
+            mode: self.executor.mode,
+            chance: chance.r#gen(),
+        }
+    }
+
+    /// Something is asked of the executor.
+    pub fn ask(&mut self, ask: &Ask, now: Timestamp, chance: &mut StdRng) -> Step {
+        let moment = self.executors_moment(now, chance);
+        self.executor.asked(ask, &moment)
+    }
+
+    /// Time has passed for the executor, or it has just started.
+    pub fn tick(&mut self, now: Timestamp, chance: &mut StdRng) -> Step {
+        let moment = self.executors_moment(now, chance);
+        self.executor.step(order::Event::Tick, &moment)
+    }
+
+    /// Something that the executor waits for is done.
+    pub fn done(
+        &mut self,
+        doing: &Doing,
+        end: Result<(), order::Trouble>,
+        now: Timestamp,
+        chance: &mut StdRng,
+    ) -> Step {
+        let moment = self.executors_moment(now, chance);
+        match *doing {
+            Doing::Job { number, job } => {
+                let packages = Installed(&mut self.inventory);
+                self.executor.job_done(number, job, &moment, &packages)
+            }
+            Doing::Settle { number } => self.executor.step(order::Event::Settled { number }, &moment),
+            Doing::UnitBegins { count } => self.executor.unit_begins(count, &moment),
+            Doing::UnitEnds { count } => {
+                let mut packages = Installed(&mut self.inventory);
+                self.executor
+                    .unit_ends(count, end, moment.clock.boot, &mut packages);
+                self.describe();
+                Step::default()
+            }
+            Doing::Reboot => Step::default(),
+        }
+    }
+
+    /// The next version of some of its packages, as they would be ordered.
+    pub fn upgrades(&self, chance: &mut StdRng) -> Vec<OrderedPackage> {
+        let mut ordered: Vec<OrderedPackage> = Vec::new();
+        for _ in 0..chance.gen_range(1..4) {
+            let at = chance.gen_range(0..self.inventory.packages.len());
+            let package = &self.inventory.packages[at];
+            let next = package.version.parse::<u32>().unwrap_or(0) + 1;
+            ordered.push(OrderedPackage {
+                name: package.name.clone(),
+                architecture: package.architecture.clone(),
+                version: next.to_string().into(),
+                from: Some(package.version.clone()),
+                sha256: sha256(package.name.as_bytes()),
+                size_bytes: 1,
+            });
+        }
+        ordered.sort_by(|one, other| one.name.cmp(&other.name));
+        ordered.dedup_by(|later, earlier| later.name == earlier.name);
+        ordered
     }
 
     /// Reads documents for the agent's process.
@@ -342,6 +449,26 @@ fn package(name: &str, version: &str) -> Package {
         relations: 0,
         multi_arch: 0,
         size_bytes: 0,
+    }
+}
+
+struct Installed<'a>(&'a mut InventoryDocument);
+
+impl Packages for Installed<'_> {
+    fn version(&self, name: &str) -> Option<&str> {
+        let mut packages = self.0.packages.iter();
+        packages
+            .find(|package| *package.name == *name)
+            .map(|package| &*package.version)
+    }
+
+    fn install(&mut self, packages: &[OrderedPackage]) {
+        for ordered in packages {
+            let mut installed = self.0.packages.iter_mut();
+            if let Some(package) = installed.find(|package| package.name == ordered.name) {
+                package.version = ordered.version.clone();
+            }
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! What happens when: a queue in the order of time, and among equals in the order in which things were put into it.
 
+use crate::executor::Doing;
+use domain::digest::Sha256Digest;
+use domain::id::ChangeId;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -15,7 +18,57 @@ pub enum Event {
         place: Place,
         /// The process that sleeps.
         process: u64,
+        /// Which of its sleeps.
+        sleep: u64,
     },
+    /// What the executor tells of orders has changed, and the agent's process sleeps.
+    Told {
+        /// The computer.
+        place: Place,
+        /// The process that sleeps.
+        process: u64,
+        /// Which of its sleeps.
+        sleep: u64,
+    },
+    /// A file is asked for.
+    Fetch {
+        /// Whose agent asks.
+        from: Place,
+        /// The process that asks.
+        process: u64,
+        /// Which file.
+        digest: Sha256Digest,
+        /// What lets it have it.
+        ticket: String,
+    },
+    /// A file that was asked for has come, or has not.
+    File {
+        /// Whose it is.
+        to: Place,
+        /// The process that asked.
+        process: u64,
+        /// What was asked for.
+        digest: Sha256Digest,
+        /// What came.
+        bytes: Option<Vec<u8>>,
+    },
+    /// Something on a computer is done that its executor waits for.
+    Done {
+        /// The computer.
+        place: Place,
+        /// The boot in which it was begun.
+        boots: u64,
+        /// The process that began it.
+        process: u64,
+        /// What.
+        doing: Doing,
+    },
+    /// Executors see that time has passed.
+    Tick,
+    /// The server plans.
+    Plan,
+    /// Somebody stops a change.
+    Stop(ChangeId),
     /// A request reaches the server.
     Request {
         /// Whose it is.

@@ -4,6 +4,7 @@
 
 pub mod computer;
 pub mod event;
+pub mod executor;
 pub mod load;
 pub mod promise;
 pub mod run;

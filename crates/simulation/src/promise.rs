@@ -1,12 +1,16 @@
 //! What is promised whatever happens, and who was promised it.
 
 use crate::computer::Computer;
+use crate::executor::Deed;
 use crate::site::Site;
+use crate::site::orders::Results;
 use anyhow::Result;
 use domain::digest::Sha256Digest;
-use domain::id::HostId;
+use domain::host::mode::Mode;
+use domain::id::{ChangeId, HostId};
 use domain::identity::time::AgentTime;
-use jiff::Timestamp;
+use domain::order::LEASE_SECONDS;
+use jiff::{SignedDuration, Timestamp};
 use protocol::document::DocumentKind;
 use protocol::sha256;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +51,50 @@ pub enum Broken {
         /// What both are.
         host: HostId,
     },
+    /// An order began after its change was stopped and all that was permitted before had run out.
+    #[error("{name} began order {number} {late_seconds} s after the stop and the lease")]
+    BeganAfterStop {
+        /// The computer.
+        name: String,
+        /// The order.
+        number: u64,
+        /// How late.
+        late_seconds: i64,
+    },
+    /// An order began that needs more than the host allows.
+    #[error("{name} began order {number}, which needs more than it allows")]
+    AboveCeiling {
+        /// The computer.
+        name: String,
+        /// The order.
+        number: u64,
+    },
+    /// Two orders at once.
+    #[error("{name} began order {number} beside another one")]
+    TwoAtOnce {
+        /// The computer.
+        name: String,
+        /// The later order.
+        number: u64,
+    },
+    /// An order restarted its host again.
+    #[error("{name} was restarted twice by order {number}")]
+    RestartedTwice {
+        /// The computer.
+        name: String,
+        /// The order.
+        number: u64,
+    },
+    /// An order that had ended at the server has another end there.
+    #[error("order {number} ended as {first}, and then as {then}")]
+    TwoResults {
+        /// The order.
+        number: u64,
+        /// Its end.
+        first: String,
+        /// Its other end.
+        then: String,
+    },
     /// A computer that the network reaches did not come right.
     #[error("{name} did not come right: {why}")]
     Unsettled {
@@ -65,6 +113,12 @@ pub struct Promises {
     originals: BTreeMap<String, HostId>,
     /// Computers that lost their identity by a person's doing, or because the server forgot it in a restore.
     given_up: BTreeSet<String>,
+    /// Changes that were stopped, and when.
+    stopped: BTreeMap<ChangeId, Timestamp>,
+    /// Computers that an order restarted.
+    restarted: BTreeSet<(String, u64)>,
+    /// The end of each order, as the server kept it.
+    ends: BTreeMap<u64, String>,
 }
 
 impl Promises {
@@ -97,6 +151,71 @@ impl Promises {
     /// The server was set back to when these were its promises. What agents are is as it was before.
     pub fn restored(&mut self, then: Self) {
         self.acknowledged = then.acknowledged;
+        self.ends = then.ends;
+        // Who stopped something that the server forgot will stop it again.
+        self.stopped = then.stopped;
+    }
+
+    /// A change was stopped; the first time counts.
+    pub fn stopped(&mut self, change: ChangeId, now: Timestamp) {
+        self.stopped.entry(change).or_insert(now);
+    }
+
+    /// Whether an order may do what it has just done.
+    pub fn check_deed(&mut self, name: &str, mode: Mode, deed: &Deed, now: Timestamp) -> Result<()> {
+        let name = name.to_owned();
+        match deed {
+            Deed::Restarts { number } => match self.restarted.insert((name.clone(), *number)) {
+                true => Ok(()),
+                false => Err(Broken::RestartedTwice {
+                    name,
+                    number: *number,
+                }
+                .into()),
+            },
+            Deed::Beside { number } => Err(Broken::TwoAtOnce {
+                name,
+                number: *number,
+            }
+            .into()),
+            Deed::Began { accepted } => {
+                let number = accepted.order.number;
+                if accepted.order.needs > mode {
+                    return Err(Broken::AboveCeiling { name, number }.into());
+                }
+                let stopped = self.stopped.get(&accepted.order.change);
+                let lease = SignedDuration::from_secs(LEASE_SECONDS.into());
+                let late = stopped.map_or(SignedDuration::ZERO, |stopped| {
+                    now.duration_since(*stopped + lease)
+                });
+                match late.is_positive() {
+                    true => Err(Broken::BeganAfterStop {
+                        name,
+                        number,
+                        late_seconds: late.as_secs(),
+                    }
+                    .into()),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Whether each order that has ended at the server has the one end that it had.
+    pub fn check_results(&mut self, results: &Results) -> Result<()> {
+        for (number, end) in results {
+            let Some(end) = end else { continue };
+            let first = self.ends.entry(*number).or_insert_with(|| end.clone());
+            if first != end {
+                return Err(Broken::TwoResults {
+                    number: *number,
+                    first: first.clone(),
+                    then: end.clone(),
+                }
+                .into());
+            }
+        }
+        Ok(())
     }
 
     /// Whether the server still has every document that it acknowledged.
@@ -209,6 +328,13 @@ async fn unsettled(site: &Site, computer: &Computer, since: Timestamp) -> Result
     let checked_in = computer.journal.last_check_in.unwrap_or(i64::MIN);
     if checked_in < since.as_microsecond() {
         return because("it has not checked in");
+    }
+    let is_itself = computer.executor.is(&computer.journal);
+    if is_itself && !computer.executor.is_at_rest() {
+        return because(&format!(
+            "its orders are not done with: {}",
+            computer.executor.says()
+        ));
     }
     let kept = [
         (DocumentKind::Inventory, host.inventory),

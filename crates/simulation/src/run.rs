@@ -3,12 +3,14 @@
 
 mod mishap;
 mod network;
+mod orders;
 mod person;
 
-use crate::computer::{Computer, Link};
+use crate::computer::{At, Computer, Link};
 use crate::event::{Event, Place, Queue};
 use crate::promise::{Broken, Promises};
 use crate::site::{Site, Template};
+use agent::executor::asks::Ask;
 use agent::session::{self, Effect};
 use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -98,6 +100,10 @@ struct World {
     backups: Vec<(u64, Promises)>,
     may_restore: bool,
     copying: Copying,
+    /// Asks of late, to be left where they do not belong.
+    asks: Vec<Ask>,
+    /// Runs of the planner.
+    plans: u64,
     story: VecDeque<String>,
     report: Report,
 }
@@ -122,6 +128,8 @@ impl World {
             backups: Vec::new(),
             may_restore: chance.gen_ratio(1, 2),
             copying: Copying::Happens,
+            asks: Vec::new(),
+            plans: 0,
             story: VecDeque::new(),
             report: Report::default(),
             chance,
@@ -142,6 +150,8 @@ impl World {
         world
             .queue
             .after(now, SignedDuration::from_mins(5), Event::Administrator);
+        world.queue.after(now, SignedDuration::from_secs(7), Event::Plan);
+        world.queue.after(now, SignedDuration::from_secs(9), Event::Tick);
         Ok(world)
     }
 
@@ -173,6 +183,7 @@ impl World {
                 .await?
                 .is_none()
             {
+                self.promises.check_results(&self.site.results().await?)?;
                 self.promises.check_kept(&self.site).await?;
                 self.promises
                     .check_identities(&self.site, &self.computers)
@@ -212,11 +223,52 @@ impl World {
 
     async fn happen(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Wake { place, process } => {
-                if self.computers[place].process == process {
+            Event::Wake {
+                place,
+                process,
+                sleep,
+            } => {
+                let computer = &self.computers[place];
+                if (computer.process, computer.sleep, computer.at) == (process, sleep, At::Sleep) {
                     self.wake(place).await?;
                 }
             }
+            Event::Told {
+                place,
+                process,
+                sleep,
+            } => {
+                let computer = &self.computers[place];
+                if (computer.process, computer.sleep, computer.at) == (process, sleep, At::Sleep) {
+                    let board = computer.executor.board().clone();
+                    self.step(place, session::Event::Orders(board))?;
+                }
+            }
+            Event::Fetch {
+                from,
+                process,
+                digest,
+                ticket,
+            } => self.serve(from, process, digest, &ticket).await,
+            Event::File {
+                to,
+                process,
+                digest,
+                bytes,
+            } => {
+                if self.computers[to].process == process {
+                    self.file_came(to, digest, bytes)?;
+                }
+            }
+            Event::Done {
+                place,
+                boots,
+                process,
+                doing,
+            } => self.done(place, boots, process, &doing).await?,
+            Event::Tick => self.tick()?,
+            Event::Plan => self.plan().await?,
+            Event::Stop(change) => self.stop_change(change).await?,
             Event::Request {
                 from,
                 process,
@@ -255,6 +307,9 @@ impl World {
 
     /// Hands an event to an agent and does what it wants done.
     fn step(&mut self, place: Place, event: session::Event) -> Result<()> {
+        if self.computers[place].at == At::Sleep {
+            self.computers[place].at = At::Work;
+        }
         let effects = self.computers[place].step(event, self.now, &mut self.chance);
         self.carry_out(place, effects)
     }
@@ -262,6 +317,8 @@ impl World {
     fn carry_out(&mut self, place: Place, effects: Vec<Effect>) -> Result<()> {
         self.promises.check_time(&mut self.computers[place], self.now)?;
         self.promises.check_original(&self.computers[place])?;
+        let computer = &mut self.computers[place];
+        computer.executor.follow(&computer.journal);
         for effect in effects {
             match effect {
                 Effect::Send {
@@ -274,16 +331,15 @@ impl World {
                     self.carry_out(place, effects)?;
                 }
                 Effect::Sleep(span) => {
-                    let process = self.computers[place].process;
-                    let span = SignedDuration::try_from(span).context("a sleep")?;
-                    self.queue.after(self.now, span, Event::Wake { place, process });
+                    self.fall_asleep(place, SignedDuration::try_from(span).context("a sleep")?)
                 }
+                Effect::Ask(ask) => self.ask(place, &ask)?,
+                Effect::Fetch { file, ticket, .. } => self.fetch(place, file, &ticket),
                 Effect::Say(sentence) => {
                     let line = format!("{} says: {sentence}", self.computers[place].name);
                     self.line(line);
                 }
-                Effect::Ask(_) | Effect::Ring | Effect::Fetch { .. } => {}
-                Effect::Save | Effect::Reconnect | Effect::Rest => {}
+                Effect::Save | Effect::Reconnect | Effect::Rest | Effect::Ring => {}
             }
         }
         Ok(())
@@ -297,12 +353,19 @@ impl World {
             Event::Request { from, .. } => (2, *from),
             Event::Answer { to, .. } => (3, *to),
             Event::TimeOut { to, .. } => (4, *to),
-            Event::HeldEnds(number) => (5 + number * 16, 0),
+            Event::HeldEnds(number) => (5 + number * 32, 0),
             Event::Flush => (6, 0),
             Event::Mishap => (7, 0),
             Event::ServerClockRight => (8, 0),
             Event::LinkBack(place) => (9, *place),
             Event::Administrator => (10, 0),
+            Event::Told { place, .. } => (11, *place),
+            Event::File { to, .. } => (12, *to),
+            Event::Done { place, .. } => (13, *place),
+            Event::Fetch { from, .. } => (16, *from),
+            Event::Tick => (14, 0),
+            Event::Plan => (15, 0),
+            Event::Stop(_) => (17, 0),
         };
         for number in [self.now.as_microsecond().cast_unsigned(), kind, place as u64] {
             self.report.trace = (self.report.trace ^ number)

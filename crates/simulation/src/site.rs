@@ -1,9 +1,11 @@
 //! The server of the simulation: the real one, on a database in a folder, that can be killed, backed up and restored, and the
 //! person who looks after it.
 
+pub mod orders;
+
 use anyhow::{Context as _, Result, ensure};
 use domain::digest::Sha256Digest;
-use domain::id::{EnrolmentTokenId, EpochId, HostId, SiteId, TenantId};
+use domain::id::{DeploymentId, EnrolmentTokenId, EpochId, HostId, SiteId, TenantId};
 use jiff::{SignedDuration, Timestamp};
 use protocol::address::ServerAddress;
 use protocol::token::EnrolmentToken;
@@ -70,6 +72,8 @@ pub struct Site {
     tokens: u64,
     backups: u64,
     epochs: u8,
+    /// All that were ever made.
+    deployments: Vec<DeploymentId>,
 }
 
 impl Site {
@@ -89,6 +93,7 @@ impl Site {
             tokens: 0,
             backups: 0,
             epochs: 0,
+            deployments: Vec::new(),
         })
     }
 

@@ -20,7 +20,9 @@ impl World {
         }
         let place = self.chance.gen_range(0..self.computers.len());
         match self.chance.gen_range(0..100) {
-            0..=29 => {
+            0..=15 => self.deploy().await?,
+            16..=18 => self.change_mode(place),
+            19..=29 => {
                 self.count("packages changed", &self.computers[place].name.clone());
                 self.computers[place].install(&mut self.chance);
             }

@@ -20,11 +20,11 @@ const PATIENCE_SECONDS: i64 = 30;
 const OVERHEARD: usize = 16;
 
 impl World {
-    fn is_lost(&mut self) -> bool {
+    pub(super) fn is_lost(&mut self) -> bool {
         self.chance.gen_range(0..1000) < self.loss
     }
 
-    fn delay(&mut self) -> SignedDuration {
+    pub(super) fn delay(&mut self) -> SignedDuration {
         let longest = match self.weather {
             Weather::Good => 50,
             Weather::Bad if self.chance.gen_ratio(1, 20) => 40_000,

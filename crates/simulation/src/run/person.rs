@@ -18,6 +18,7 @@ impl World {
             Admits::Active
         };
         let token = self.site.token(admits).await?;
+        self.computers[place].executor.enrol(token.authority);
         let look = self.computers[place].look(self.now);
         self.step(place, session::Event::Enrol(token, look))
     }

@@ -1,12 +1,21 @@
 //! Two hundred seeds, and nothing that was promised is broken. Ten thousand: `simulation --seeds 10000`.
 
+use agent::order::Accepted;
+use domain::change::{Approval, Release, Rules};
 use domain::digest::Sha256Digest;
-use jiff::Timestamp;
+use domain::host::mode::Mode;
+use domain::id::{ChangeId, DeploymentId, HostId};
+use domain::order::{Direction, Order, RebootRule, Start, Window};
+use jiff::{SignedDuration, Timestamp};
+use protocol::scope::Tree;
+use simulation::executor::Deed;
 use simulation::promise::{Broken, Promises};
 use simulation::run::{START_SECONDS, tell};
-use simulation::site::{Site, Template};
+use simulation::site::orders::Results;
+use simulation::site::{Site, TENANT, Template};
 use simulation::{Copying, simulate};
 use std::future::Future;
+use std::sync::Arc;
 
 fn alone<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -68,4 +77,102 @@ fn a_document_that_was_acknowledged_and_is_not_there_breaks_a_promise() {
         let error = promises.check_kept(&site).await.expect_err("it is not there");
         assert!(matches!(error.downcast_ref(), Some(Broken::Lost(_))), "{error:#}");
     });
+}
+
+fn order(change: ChangeId, needs: Mode) -> Deed {
+    let approval = Approval {
+        tenant: TENANT,
+        release: Release {
+            updates: Vec::new(),
+            rules: Rules {
+                needs,
+                start: Start::WithGo,
+                reboot: RebootRule::Never,
+                removals: Vec::new(),
+            },
+        },
+        snapshots: Vec::new(),
+        scope: Tree::over(&[]).scope(),
+        not_after: Timestamp::MAX,
+        direction: Direction::Forward,
+    };
+    let order = Order {
+        number: 7,
+        epoch: 1,
+        tenant: TENANT,
+        host: HostId([1; 16]),
+        change,
+        deployment: DeploymentId([1; 16]),
+        approved: Sha256Digest([1; 32]),
+        direction: Direction::Forward,
+        snapshots: Vec::new(),
+        packages: Vec::new(),
+        removals: Vec::new(),
+        window: Window {
+            opens: Timestamp::MIN,
+            closes: Timestamp::MAX,
+        },
+        needs,
+        start: Start::WithGo,
+        reboot: RebootRule::Never,
+    };
+    let accepted = Accepted {
+        order,
+        approval,
+        digest: Sha256Digest([2; 32]),
+    };
+    Deed::Began {
+        accepted: Arc::new(accepted),
+    }
+}
+
+fn broken(checked: anyhow::Result<()>) -> Broken {
+    let error = checked.expect_err("a promise is broken");
+    error.downcast().expect("a promise")
+}
+
+#[test]
+fn a_beginning_later_than_stop_and_lease_breaks_a_promise() {
+    let (change, mut promises) = (ChangeId([3; 16]), Promises::default());
+    let began = order(change, Mode::Install);
+    let begins = |promises: &mut Promises, seconds: i64| {
+        let then = start() + SignedDuration::from_secs(seconds);
+        promises.check_deed("host", Mode::Install, &began, then)
+    };
+    assert!(begins(&mut promises, 9_999).is_ok(), "nobody stopped it");
+    promises.stopped(change, start());
+    assert!(begins(&mut promises, 600).is_ok());
+    let late = broken(begins(&mut promises, 601));
+    assert!(
+        matches!(late, Broken::BeganAfterStop { late_seconds: 1, .. }),
+        "{late}"
+    );
+}
+
+#[test]
+fn a_beginning_above_the_ceiling_or_beside_another_breaks_a_promise() {
+    let mut promises = Promises::default();
+    let began = order(ChangeId([3; 16]), Mode::Full);
+    assert!(promises.check_deed("host", Mode::Full, &began, start()).is_ok());
+    let above = broken(promises.check_deed("host", Mode::Install, &began, start()));
+    assert!(matches!(above, Broken::AboveCeiling { .. }), "{above}");
+    let beside = Deed::Beside { number: 7 };
+    let beside = broken(promises.check_deed("host", Mode::Full, &beside, start()));
+    assert!(matches!(beside, Broken::TwoAtOnce { .. }), "{beside}");
+}
+
+#[test]
+fn a_second_restart_by_one_order_and_a_second_end_of_one_break_a_promise() {
+    let mut promises = Promises::default();
+    let restarts = Deed::Restarts { number: 7 };
+    let mut restart = |name| promises.check_deed(name, Mode::Full, &restarts, start());
+    assert!(restart("one").is_ok() && restart("other").is_ok());
+    let again = broken(restart("one"));
+    assert!(matches!(again, Broken::RestartedTwice { .. }), "{again}");
+    let end = |word: Option<&str>| Results::from([(7, word.map(str::to_owned))]);
+    for word in [None, Some("failed"), None, Some("failed")] {
+        promises.check_results(&end(word)).expect("it has one end");
+    }
+    let other = broken(promises.check_results(&end(Some("succeeded"))));
+    assert!(matches!(other, Broken::TwoResults { .. }), "{other}");
 }
