@@ -35,8 +35,11 @@ pub enum Answer {
     Ok(Vec<u8>),
     Raw(&'static str),
     /// What this makes of a request: its head, its body.
-    By(Box<dyn Fn(&str, &[u8]) -> Said + Send>),
+    By(Maker),
 }
+
+/// Makes an answer of a request's head and body.
+pub type Maker = Box<dyn Fn(&str, &[u8]) -> Said + Send>;
 
 /// An answer as it goes over the wire.
 pub struct Said {
