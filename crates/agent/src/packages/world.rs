@@ -13,6 +13,7 @@ use domain::change::Approval;
 use domain::digest::Sha256Digest;
 use domain::order::{Order, OrderedPackage, OrderedSnapshot};
 use domain::rollout::deployment::Failure;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -104,7 +105,7 @@ impl World {
             places: places.clone(),
             snapshots,
         };
-        write(&folder.join(SETTINGS), &settings(places, order)?)?;
+        write(&folder.join(SETTINGS), &settings(places)?)?;
         world.write_sources()?;
         world.verify()?;
         Ok(world)
@@ -163,42 +164,53 @@ impl World {
         fs::remove_dir_all(&lists).map_err(|error| Trouble::io("empty a folder of lists", &error))?;
         make(&lists.join("partial"))?;
         write(&sources, &text)?;
-        let option = |name: &str, path: &Path| OsString::from(format!("{name}={}", path.display()));
-        let words = [
-            "-o".into(),
-            option("Dir::Etc::sourcelist", &sources),
-            "-o".into(),
-            option("Dir::State::lists", &lists),
-        ];
-        self.update(&words, &lists)
+        self.update(&sources, &lists, &[])
     }
 
     fn write_sources(&self) -> Result<(), Trouble> {
         let mut text = String::new();
-        for (snapshot, own, keys) in &self.snapshots {
-            let words: Vec<_> = keys.paths.iter().chain(&keys.fingerprints).cloned().collect();
-            text.push_str(&stanza::text_of(snapshot, own, &words)?);
+        for place in 0..self.snapshots.len() {
+            text.push_str(&self.source(place)?);
         }
         write(&self.places.world().join(SOURCES), &text)
     }
 
-    fn verify(&self) -> Result<(), Trouble> {
-        if self.snapshots.is_empty() {
-            return Ok(());
-        }
-        self.update(&[], &self.places.world().join("lists"))
+    /// The stanzas of a snapshot, with the host's keys.
+    fn source(&self, place: usize) -> Result<String, Trouble> {
+        let (snapshot, own, keys) = &self.snapshots[place];
+        let words: Vec<_> = keys.paths.iter().chain(&keys.fingerprints).cloned().collect();
+        stanza::text_of(snapshot, own, &words)
     }
 
-    /// `apt-get update`: it takes over what it verified, and nothing else.
-    fn update(&self, more: &[OsString], lists: &Path) -> Result<(), Trouble> {
-        let words = self.places.settings().into_iter().chain(more.iter().cloned());
+    /// Each snapshot by itself: apt asks for indexes in the form in which they were ordered, and one source may be packed
+    /// otherwise than the next.
+    fn verify(&self) -> Result<(), Trouble> {
+        let folder = self.places.world();
+        for (place, (snapshot, ..)) in self.snapshots.iter().enumerate() {
+            let sources = folder.join(format!("{place}.sources"));
+            write(&sources, &self.source(place)?)?;
+            let forms = format!(
+                "Acquire::IndexTargets::deb::Packages::CompressionTypes={}",
+                forms(snapshot)
+            );
+            self.update(&sources, &folder.join("lists"), &["-o".into(), forms.into()])?;
+        }
+        Ok(())
+    }
+
+    /// `apt-get update` of these sources: it takes over into the lists what it verified, and nothing else.
+    fn update(&self, sources: &Path, lists: &Path, more: &[OsString]) -> Result<(), Trouble> {
+        let option = |name: &str, path: &Path| ["-o".into(), format!("{name}={}", path.display()).into()];
+        let words = (self.places.settings().into_iter())
+            .chain(option("Dir::Etc::sourcelist", sources))
+            .chain(option("Dir::State::lists", lists))
+            // The cache over all of them is made when it is first asked for.
+            .chain(["-o".into(), "pkgCacheFile::Generate=false".into()])
+            .chain(more.iter().cloned());
+        let before = releases(lists)?;
         let said = Tool::AptGet.ask(words.chain(["-q".into(), "update".into()]))?;
-        let taken = fs::read_dir(lists).map_err(|error| Trouble::io("list what apt verified", &error))?;
-        let is_release = |name: &str| name.ends_with("InRelease") || name.ends_with("Release.gpg");
-        let releases = (taken.flatten())
-            .filter(|entry| is_release(&entry.file_name().to_string_lossy()))
-            .count();
-        if said.is_success() && releases > 0 {
+        // An older apt also ends well without what it refused.
+        if said.is_success() && releases(lists)? > before {
             return Ok(());
         }
         let text = said.all();
@@ -209,6 +221,15 @@ impl World {
         };
         Err(Trouble::new(kind, &said.complaint("apt-get update")))
     }
+}
+
+/// How many signed release files a folder of lists has.
+fn releases(lists: &Path) -> Result<usize, Trouble> {
+    let entries = fs::read_dir(lists).map_err(|error| Trouble::io("list what apt verified", &error))?;
+    let is_release = |name: &str| name.ends_with("InRelease") || name.ends_with("Release.gpg");
+    Ok((entries.flatten())
+        .filter(|entry| is_release(&entry.file_name().to_string_lossy()))
+        .count())
 }
 
 /// Whether apt complains of a release file, not of what it names.
@@ -305,7 +326,7 @@ fn archive_name(package: &OrderedPackage) -> String {
 
 /// apt.conf(5), read after the host's own. The host's rules for dpkg and its hooks stay, but for what would ask or take another
 /// configuration file than the host's.
-fn settings(places: &WorldPlaces, order: &Order) -> Result<String, Trouble> {
+fn settings(places: &WorldPlaces) -> Result<String, Trouble> {
     let folder = places.world();
     let folder = folder.to_str().filter(|path| {
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\;{}".contains(&byte);
@@ -315,8 +336,6 @@ fn settings(places: &WorldPlaces, order: &Order) -> Result<String, Trouble> {
         let detail = "the agent's folder has a name that apt cannot be told";
         return Err(Trouble::new(Failure::PackageManager, detail));
     };
-    let indexes = order.snapshots.iter().flat_map(|snapshot| &snapshot.indexes);
-    let forms = indexes.filter_map(|index| index.path.rsplit_once("Packages.").map(|(_, form)| form));
     let mut text = format!(
         "Dir::Etc::sourcelist \"{folder}/{SOURCES}\";\nDir::Etc::sourceparts \"/dev/null\";\n\
          Dir::Etc::preferences \"/dev/null\";\nDir::Etc::preferencesparts \"/dev/null\";\n\
@@ -325,21 +344,28 @@ fn settings(places: &WorldPlaces, order: &Order) -> Result<String, Trouble> {
          Dir::Cache::pkgcache \"{folder}/pkgcache.bin\";\nDir::Cache::srcpkgcache \"{folder}/srcpkgcache.bin\";\n"
     );
     text.push_str(FIXED_SETTINGS);
-    for form in forms {
-        if form.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            text.push_str(&format!("Acquire::CompressionTypes::Order:: \"{form}\";\n"));
-        }
-    }
     Ok(text)
+}
+
+/// The forms in which indexes were ordered: apt would ask for others that the release file names, and what is not here it has to
+/// do without.
+fn forms(snapshot: &OrderedSnapshot) -> String {
+    let forms: BTreeSet<_> = (snapshot.indexes.iter())
+        .map(|index| match index.path.rsplit_once("Packages.") {
+            Some((_, form)) if form.bytes().all(|byte| byte.is_ascii_alphanumeric()) => form,
+            _ => "uncompressed",
+        })
+        .collect();
+    forms.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 const FIXED_SETTINGS: &str = r#"APT::Sandbox::User "root";
 APT::Update::Error-Mode "any";
+APT::Get::List-Cleanup "false";
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
 #clear APT::Default-Release;
-#clear Acquire::CompressionTypes::Order;
 Acquire::Languages "none";
 Acquire::GzipIndexes "false";
 Acquire::IndexTargets::deb::Packages::KeepCompressed "false";

@@ -6,4 +6,5 @@ mod cut_off;
 mod exact;
 mod faults;
 mod publisher;
+mod real;
 pub mod room;

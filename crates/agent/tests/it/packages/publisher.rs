@@ -1,6 +1,6 @@
 //! Whose word counts: the vendor's, by the host's own keys and those that were approved, over the very release file that was.
 
-use super::room::{ADDRESS, archive, key, room, room_of};
+use super::room::{ADDRESS, archive, key, ordered, room, room_of, update};
 use agent::packages::Trouble;
 use domain::rollout::deployment::Failure;
 use std::fs;
@@ -157,6 +157,28 @@ fn sources_in_every_shape_are_believed_as_the_host_believes_them() {
         room.prepare(&room.case(&base(), &packages)).unwrap();
         fs::write(source, base().stanza(ADDRESS, &[])).unwrap();
         room.prepare(&room.case(&base(), &packages)).unwrap();
+
+        // Two sources, each packed in its own way, of which one release file names both.
+        let more = Package::new("more", "2");
+        room.install(&more.clone().with_version("1"));
+        let other = Archive::new("other")
+            .arch("amd64")
+            .package(more.clone())
+            .pool(Pool::Written)
+            .formats(&[Format::Plain, Format::Gzip])
+            .sign(&key());
+        let two = base().stanza(ADDRESS, &[]) + "\n" + &other.stanza(ADDRESS, &[]);
+        fs::write(source, two).unwrap();
+        let mut case = room.case(&base().formats(&[Format::Gzip, Format::Xz]), &packages);
+        case.order.snapshots[0]
+            .indexes
+            .retain(|index| index.path.ends_with(".xz"));
+        let mut second = room.fetch(&other);
+        second.indexes.retain(|index| index.path.ends_with("/Packages"));
+        case.order.snapshots.push(second);
+        case.order.packages.insert(0, ordered(&more, Some("1")));
+        case.approval.release.updates.insert(0, update(&more));
+        assert_eq!(room.prepare(&case).unwrap().steps, 4);
 
         // A flat repository, in a folder of the archive.
         let flat = Archive::flat("deb/12")

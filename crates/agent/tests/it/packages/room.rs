@@ -25,7 +25,7 @@ use testkit::{lab, skip};
 /// Set inside, to the release of Debian.
 const INSIDE: &str = "PATCHYARD_ROOM";
 /// Where files lie under their digests, as the executor keeps them.
-pub const STORE: &str = "/var/lib/patchyard-agent/store";
+const STORE: &str = "/var/lib/patchyard-agent/store";
 /// The address of the archive, as the host's source list has it.
 pub const ADDRESS: &str = "http://archive.example/debian/";
 /// Ten minutes, in microseconds.
@@ -42,6 +42,7 @@ mkdir "$BOX/root/room"
 mount --bind "$TEST" "$BOX/root/room/it"
 : >"$BOX/root/usr/bin/patchyard-agent"
 mount --bind "$AGENT" "$BOX/root/usr/bin/patchyard-agent"
+cp --dereference /etc/resolv.conf /etc/hosts "$BOX/root/etc"
 exec chroot "$BOX/root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "PATCHYARD_ROOM=$SUITE" \
     /room/it --exact "$NAME" --nocapture --test-threads=1
 "#;
@@ -53,22 +54,28 @@ pub fn room<F: FnOnce(&Room)>(test: F) {
 
 /// Runs a test in a room of its own, of this release of Debian.
 pub fn room_of<F: FnOnce(&Room)>(suite: &str, test: F) {
-    if let Some(inside) = suite_inside() {
-        if inside == suite {
-            test(&Room::furnished());
-        }
-        return;
+    match suite_inside() {
+        Some(inside) if inside == suite => test(&Room::furnished()),
+        Some(_) => {}
+        None => enter(suite, &test),
     }
+}
+
+/// The same, with the sources and lists of Debian, and this machine's way to them.
+pub fn room_as_it_is<F: FnOnce(&Room)>(suite: &str, test: F) {
+    if suite_inside().is_none() {
+        return enter(suite, &test);
+    }
+    fs::create_dir_all(STORE).unwrap();
+    test(&Room(()));
+}
+
+fn enter<F: FnOnce(&Room)>(suite: &str, test: &F) {
     let root = match lab::root(suite) {
         Ok(root) => root,
         Err(missing) => return skip::skip_for(&missing),
     };
-    let name = std::any::type_name::<F>();
-    let name = name
-        .strip_prefix("it::")
-        .unwrap()
-        .strip_suffix("::{{closure}}")
-        .unwrap();
+    let name = name_of(test);
     let place = tempfile::tempdir().unwrap();
     let done = Command::new("unshare")
         .args([
@@ -165,10 +172,19 @@ impl Room {
 
     /// What a program of this room says.
     pub fn run(&self, words: &[&str]) -> String {
+        self.try_run(words)
+            .unwrap_or_else(|said| panic!("{words:?}: {said}"))
+    }
+
+    /// The same, or what it says when it fails.
+    pub fn try_run(&self, words: &[&str]) -> Result<String, String> {
         let done = Command::new(words[0]).args(&words[1..]).output().unwrap();
         let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
-        assert!(done.status.success(), "{words:?}: {said}");
-        said
+        if done.status.success() {
+            Ok(said)
+        } else {
+            Err(said)
+        }
     }
 
     /// Installs a package as somebody else did before.
@@ -215,15 +231,23 @@ impl Room {
 
     /// An order number 7 for these packages of an archive, each with the version that it replaces, and their approval.
     pub fn case(&self, archive: &Archive, packages: &[(&Package, Option<&str>)]) -> Case {
+        let mut case = self.empty_case();
         let snapshot = self.fetch(archive);
-        let mut ordered: Vec<_> = packages
-            .iter()
-            .map(|(package, from)| ordered(package, *from))
-            .collect();
-        ordered.sort_by(|one, next| (&one.name, &one.architecture).cmp(&(&next.name, &next.architecture)));
+        let ordered = packages.iter().map(|(package, from)| ordered(package, *from));
+        case.order.packages = ordered.collect();
+        (case.order.packages)
+            .sort_by(|one, next| (&one.name, &one.architecture).cmp(&(&next.name, &next.architecture)));
         let mut updates: Vec<_> = packages.iter().map(|(package, _)| update(package)).collect();
         updates.sort();
         updates.dedup();
+        case.approval.release.updates = updates;
+        case.approval.snapshots = vec![snapshot.release];
+        case.order.snapshots = vec![snapshot];
+        case
+    }
+
+    /// An order number 7 for nothing, and its approval.
+    pub fn empty_case(&self) -> Case {
         let opens: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
         let closes: Timestamp = "2027-06-01T00:00:00Z".parse().unwrap();
         let order = Order {
@@ -235,8 +259,8 @@ impl Room {
             deployment: DeploymentId([4; 16]),
             approved: Sha256Digest([5; 32]),
             direction: Direction::Forward,
-            snapshots: vec![snapshot.clone()],
-            packages: ordered,
+            snapshots: Vec::new(),
+            packages: Vec::new(),
             removals: Vec::new(),
             window: Window { opens, closes },
             needs: Mode::Install,
@@ -246,7 +270,7 @@ impl Room {
         let approval = Approval {
             tenant: order.tenant,
             release: Release {
-                updates,
+                updates: Vec::new(),
                 rules: Rules {
                     needs: Mode::Install,
                     start: Needs::OfflineOk,
@@ -254,7 +278,7 @@ impl Room {
                     removals: Vec::new(),
                 },
             },
-            snapshots: vec![snapshot.release],
+            snapshots: Vec::new(),
             scope: Scope {
                 root: Sha256Digest([6; 32]),
                 hosts: 1,
