@@ -154,7 +154,7 @@ fn bound(text: &str) -> Result<Bound<'_>, NotRelations> {
         "<<" => Relation::Earlier,
         // A single sign is an old form of these (dpkg says so and reads on).
         "<=" | "<" => Relation::EarlierOrEqual,
-        "=" | "" => Relation::Equal,
+        "=" => Relation::Equal,
         ">=" | ">" => Relation::LaterOrEqual,
         ">>" => Relation::Later,
         _ => return Err(NotRelations),
@@ -275,6 +275,7 @@ mod tests {
             "a (>= 1",
             "a (>= )",
             "a (=> 1)",
+            "a (1)",
             "a (>= 1) b",
             "a | | b",
             "a:",

@@ -7,6 +7,7 @@ mod identity;
 mod ledger;
 mod oracle;
 mod order;
+mod relation;
 mod rollout;
 mod transaction;
 mod version;
