@@ -159,10 +159,10 @@ pub fn run(executor: &Executor) -> Result<std::convert::Infallible, ExecutorErro
         last: None,
     };
     work.start_reading();
-    work.start_network()?;
     // What an earlier network process left without ringing. Nobody waits for a reading of it.
     work.look_into_asks();
     work.is_asked = false;
+    work.start_network()?;
     loop {
         work.step(&events)?;
     }

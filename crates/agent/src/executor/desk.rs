@@ -2,7 +2,8 @@
 //! done here, in its order, after the journal. Nothing here decides. What takes long runs on threads, which end in an event;
 //! what was underway when this process ended is taken up again from the journal.
 
-use super::asks::Ask;
+mod intake;
+
 use super::files;
 use super::search::Search;
 use super::seen;
@@ -12,12 +13,10 @@ use super::{Event, Executor};
 use crate::kept::KeptError;
 use crate::network::boot_clock;
 use crate::order::journal::{self, OrdersJournal};
-use crate::order::verify::{self, Judge};
-use crate::order::{self, Accepted, Effect, Job, Moment, Open, Orders, Phase, Refusal};
-use crate::trust::{self, Approvers, Server};
+use crate::order::{self, Accepted, Effect, Job, Moment, Open, Orders, Phase};
+use crate::trust::Server;
 use domain::digest::Sha256Digest;
 use domain::id::HostId;
-use protocol::limits;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -157,98 +156,6 @@ impl<'a> Desk<'a> {
     /// The network process has rung: files may have come.
     pub(super) fn rung(&mut self) {
         self.in_vain.clear();
-    }
-
-    /// Judges and follows what the network process asks. A question for a reading of the host is not for the desk.
-    pub(super) fn ask(&mut self, ask: Ask) {
-        match ask {
-            Ask::Collect {} => {}
-            Ask::Order { bundle } => self.take(bundle),
-            Ask::Go { statement } => {
-                let Some(server) = self.ready() else { return };
-                match verify::go(&statement.0, &server, self.moment().estimate) {
-                    Ok(go) => self.happen(order::Event::Go(go)),
-                    Err(error) => {
-                        let why = crate::problem::chain(&error);
-                        self.say(&format!("A permission to begin is not believed: {why}."));
-                    }
-                }
-            }
-            Ask::Withdraw { order } => self.happen(order::Event::Withdrawn(order)),
-            Ask::Heard { order } => self.happen(order::Event::Heard(order)),
-            Ask::Card { card } => match trust::take_card(&self.executor.places, &card) {
-                Ok(true) => self.say("Orders are believed by a new card of the server from now on."),
-                Ok(false) => {}
-                Err(error) => {
-                    let why = crate::problem::chain(&error);
-                    self.say(&format!("The server's card is not taken: {why}."));
-                }
-            },
-        }
-    }
-
-    fn take(&mut self, bundle: Sha256Digest) {
-        let Some(server) = self.ready() else {
-            return self.say("An order came, and root has not enrolled this host: it is not followed.");
-        };
-        let limit = limits::BUNDLE_BYTES as u64;
-        let bytes = match files::read_left(&self.executor.places, bundle, limit) {
-            Ok(bytes) => bytes,
-            Err(why) => return self.say(&format!("The file of an order ({bundle}) {why}.")),
-        };
-        let approvers = match Approvers::read(&self.executor.places) {
-            Ok(approvers) => approvers,
-            Err(error) => {
-                let why = crate::problem::chain(&error);
-                let refusal = Refusal {
-                    order: bundle,
-                    number: 0,
-                    why: format!("it is not known who has to approve orders of this host: {why}"),
-                };
-                return self.happen(order::Event::Refused(refusal));
-            }
-        };
-        let Some(at) = &self.at else { return };
-        let moment = self.moment();
-        let judge = Judge {
-            server: &server,
-            host: at.host,
-            approvers: &approvers,
-            highest_number: at.orders.highest(),
-            epoch: at.orders.epoch(),
-            mode: moment.mode,
-            now: moment.estimate,
-        };
-        let accepted = match judge.order(&bytes) {
-            Ok(accepted) => accepted,
-            Err(refusal) if at.orders.knows(refusal.order) => return,
-            Err(mut refusal) => {
-                let memory = crate::journal::look(&self.executor.places.identity());
-                let now = memory.ok().flatten().and_then(|memory| memory.host());
-                if now.is_some_and(|host| host != at.host) {
-                    refusal.why.push_str(
-                        "; this host has another identity than root knows of, `sudo patchyard-agent confirm` takes it over",
-                    );
-                }
-                self.say(&format!("Refused order {}: {}.", refusal.number, refusal.why));
-                return self.happen(order::Event::Refused(refusal));
-            }
-        };
-        let tenant = accepted.order.tenant;
-        let kept = at.journal.keep(&accepted, &bytes).and_then(|()| {
-            let is_new = server.tenant().is_none();
-            if is_new {
-                server.of_tenant(tenant).write(&self.executor.places)
-            } else {
-                Ok(())
-            }
-        });
-        match kept {
-            Ok(()) => self.happen(order::Event::Took(Arc::new(accepted))),
-            Err(error) => {
-                let _: Option<()> = self.complain("An order cannot be kept", &error);
-            }
-        }
     }
 
     fn moment(&self) -> Moment {

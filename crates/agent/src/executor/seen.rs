@@ -104,3 +104,119 @@ fn some_of(names: &[String]) -> String {
     }
     format!("{named} and {rest} more")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::host::inventory::{BuildFingerprint, InstalledPackage, ReinstallRequired, Selection};
+    use domain::order::{Direction, OrderedPackage, RebootRule, Removal, Start, Window};
+
+    fn installed(version: &str, state: PackageState) -> Inventory {
+        let package = InstalledPackage {
+            name: "tool".into(),
+            architecture: "amd64".into(),
+            version: version.into(),
+            source: "tool".into(),
+            source_version: version.into(),
+            selection: Selection::Install,
+            state,
+            reinstall_required: ReinstallRequired::No,
+            fingerprint: BuildFingerprint::default(),
+        };
+        Inventory {
+            packages: vec![package],
+        }
+    }
+
+    fn order() -> Order {
+        Order {
+            number: 1,
+            epoch: 1,
+            tenant: domain::id::TenantId([1; 16]),
+            host: domain::id::HostId([1; 16]),
+            change: domain::id::ChangeId([1; 16]),
+            deployment: domain::id::DeploymentId([1; 16]),
+            approved: Sha256Digest([1; 32]),
+            direction: Direction::Forward,
+            snapshots: Vec::new(),
+            packages: vec![OrderedPackage {
+                name: "tool".into(),
+                architecture: "amd64".into(),
+                version: "2".into(),
+                from: None,
+                sha256: Sha256Digest([1; 32]),
+                size_bytes: 1,
+            }],
+            removals: Vec::new(),
+            window: Window {
+                opens: jiff::Timestamp::UNIX_EPOCH,
+                closes: jiff::Timestamp::MAX,
+            },
+            needs: domain::host::mode::Mode::Install,
+            start: Start::WithGo,
+            reboot: RebootRule::Never,
+        }
+    }
+
+    fn quiet() -> Known<PendingRestart> {
+        Known::Known(PendingRestart::default())
+    }
+
+    #[test]
+    fn only_what_a_reading_shows_whole_and_in_its_version_is_in_place() {
+        let missing = |inventory: &Inventory| judge(&order(), inventory, &quiet()).missing;
+        assert_eq!(missing(&installed("2", PackageState::Installed)), None);
+        let others = [
+            Inventory::default(),
+            installed("1", PackageState::Installed),
+            installed("2", PackageState::Unpacked),
+            installed("2", PackageState::HalfConfigured),
+        ];
+        for other in &others {
+            assert_eq!(missing(other).as_deref(), Some("tool 2 is not installed"));
+        }
+        let mut removing = order();
+        removing.packages.clear();
+        removing.removals.push(Removal {
+            name: "tool".into(),
+            architecture: "amd64".into(),
+        });
+        let left = judge(&removing, &installed("1", PackageState::Installed), &quiet()).missing;
+        assert_eq!(left.as_deref(), Some("tool is still there"));
+        assert_eq!(judge(&removing, &Inventory::default(), &quiet()).missing, None);
+    }
+
+    #[test]
+    fn what_cannot_be_seen_of_old_code_is_never_read_as_nothing() {
+        let inventory = installed("2", PackageState::Installed);
+        let seen = |restart: Known<PendingRestart>| judge(&order(), &inventory, &restart);
+        assert_eq!(seen(quiet()), Seen::default());
+        assert!(seen(Known::unknown("it is a file tree")).old.is_some());
+        let partial = PendingRestart {
+            sight: Sight::Partial,
+            ..PendingRestart::default()
+        };
+        assert!(seen(Known::Known(partial)).old.is_some());
+        let pending = PendingRestart {
+            services: (1..8).map(|number| format!("s{number}.service")).collect(),
+            reboot: vec![RebootReason::Asked],
+            ..PendingRestart::default()
+        };
+        let seen = seen(Known::Known(pending));
+        let old =
+            "s1.service, s2.service, s3.service, s4.service, s5.service and 2 more still run replaced files";
+        assert_eq!(seen.old.as_deref(), Some(old));
+        assert!(seen.reboot.is_some());
+    }
+
+    #[test]
+    fn an_outbox_without_a_reading_shows_nothing_in_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let places = crate::service::Places {
+            state: folder.path().to_owned(),
+            settings: folder.path().join("agent.toml"),
+        };
+        let seen = seen(Outbox::open(&places), &order());
+        assert!(seen.missing.is_some_and(|why| why.contains("could not be read")));
+    }
+}

@@ -44,6 +44,14 @@ impl Orders {
                     effects.push(Effect::Forget { number });
                 }
             }
+            Event::Tick => {}
+            event => self.follow(event, moment, effects),
+        }
+    }
+
+    /// The same, of what comes about from the beginning of a transaction on.
+    fn follow(&mut self, event: Event, moment: &Moment, effects: &mut Vec<Effect>) {
+        match event {
             Event::Said { number, line } => {
                 if let Some(open) = self.in_phase(number, |phase| phase == Phase::Installing) {
                     open.last_line = sentence(&line);
@@ -89,7 +97,7 @@ impl Orders {
                 }
             }
             Event::Seen { number, seen } => self.seen(number, seen, moment, effects),
-            Event::Tick => {}
+            _ => {}
         }
     }
 

@@ -261,6 +261,108 @@ fn a_wrong_date_neither_begins_an_order_nor_stops_one_that_has_its_go() {
 }
 
 #[test]
+fn two_orders_of_one_host_never_begin_at_once() {
+    let issuer = Issuer::new();
+    let (orders, _) = prepared(&issuer, &issuer.order(1));
+    let second = Arc::new(issuer.accepted(&issuer.order(2)));
+    let events = [
+        Event::Took(second),
+        Event::Fetched { number: 2, bytes: 1 },
+        Event::Compared {
+            number: 2,
+            found: Ok(Found::Exact),
+        },
+    ];
+    let orders = (events.into_iter()).fold(orders, |orders, event| next(&orders, event, &moment(1)).0);
+    let reports = orders.reports();
+    let goes = reports.iter().map(|report| {
+        let asks = report.asks.expect("both ask");
+        Go {
+            order: report.order,
+            boot: BootId(asks.boot),
+            nonce: asks.nonce,
+            issued_at: NOW + SignedDuration::from_secs(2),
+            lease_seconds: 600,
+        }
+    });
+    let goes: Vec<Go> = goes.collect();
+    let (begun, effects) = next(&orders, Event::Go(goes[0]), &moment(3));
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Start { number: 1, .. }))
+    );
+    assert!(!begins(&begun, goes[1], &moment(3)));
+    // What was compared before the first one is compared again after it.
+    assert_eq!(begun.open()[1].phase(), Phase::Fetching);
+    assert_eq!(begun.reports()[1].asks, None);
+}
+
+#[test]
+fn a_restart_of_the_host_is_asked_for_once_and_never_without_its_rule() {
+    let issuer = Issuer::new();
+    let mut order = issuer.order(1);
+    order.needs = Mode::Full;
+    order.reboot = RebootRule::IfNeeded { notice_seconds: 60 };
+    let (orders, _) = prepared(&issuer, &order);
+    let (orders, _) = next(&orders, Event::Go(answer(&orders, 10)), &moment(11));
+    let done = Event::Done {
+        number: 1,
+        end: Ok(()),
+        output: None,
+        millis: 9,
+    };
+    let (orders, effects) = next(&orders, done, &moment(12));
+    assert_eq!(effects, [Effect::Save, Effect::Restart { number: 1 }]);
+    let (orders, _) = next(&orders, Event::Settled { number: 1 }, &moment(13));
+    let seen = |orders: &Orders, moment: &Moment| {
+        let seen = Seen {
+            reboot: Some("the host has to restart for linux".to_owned()),
+            ..Seen::default()
+        };
+        next(orders, Event::Seen { number: 1, seen }, moment)
+    };
+    let reboots = |effects: &[Effect]| effects.contains(&Effect::Reboot { number: 1 });
+    let lowered = Moment {
+        mode: Mode::Install,
+        ..moment(14)
+    };
+    let (ended, effects) = seen(&orders, &lowered);
+    assert_eq!(
+        (ended.reports()[0].stage, reboots(&effects)),
+        (Stage::NotInEffect, false)
+    );
+    let late = moment(86_400);
+    assert!(!reboots(&seen(&orders, &late).1), "its window is over");
+    let (rebooting, effects) = seen(&orders, &moment(14));
+    assert!(reboots(&effects));
+    let report = rebooting.reports()[0].clone();
+    assert_eq!(
+        (report.stage, report.detail.as_str()),
+        (Stage::RebootPending, "the host has to restart for linux")
+    );
+    let restarted = Moment {
+        clock: BootClock {
+            boot: BootId([2; 16]),
+            micros: 9,
+        },
+        ..moment(100)
+    };
+    let (back, _) = next(&rebooting, Event::Tick, &restarted);
+    assert_eq!(back.job(&back.open()[0]), Some(Job::Read));
+    let (ended, effects) = seen(&back, &restarted);
+    assert_eq!(
+        (ended.reports()[0].stage, reboots(&effects)),
+        (Stage::NotInEffect, false)
+    );
+    // One that does not come is not waited for without end.
+    let (waits, _) = next(&rebooting, Event::Tick, &moment(1_000));
+    assert!(matches!(waits.open()[0].phase(), Phase::Rebooting { .. }));
+    let (given_up, _) = next(&rebooting, Event::Tick, &moment(2_000));
+    assert_eq!(given_up.job(&given_up.open()[0]), Some(Job::Read));
+}
+
+#[test]
 fn what_may_begin_is_told_until_when() {
     let issuer = Issuer::new();
     let mut order = issuer.order(1);
