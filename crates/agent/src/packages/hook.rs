@@ -50,7 +50,7 @@ pub(crate) enum Verdict {
 pub enum Refusal {
     /// It would not have been what was ordered, or nobody could tell.
     #[error("Patchyard stops this transaction: {0}")]
-    Refused(#[source] Trouble),
+    Refused(Trouble),
     /// The permission to begin is over.
     #[error("Patchyard stops this transaction: the time in which it might begin is over")]
     Late,

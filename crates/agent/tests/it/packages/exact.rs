@@ -1,6 +1,7 @@
 //! Exactly what was ordered, or nothing.
 
 use super::room::{Case, Room, archive, removal, room};
+use agent::packages::hook::{Refusal, judge};
 use agent::packages::{End, Trouble};
 use domain::order::Direction;
 use domain::rollout::deployment::Failure;
@@ -179,6 +180,24 @@ fn the_hook_is_the_last_word_on_files_versions_and_packages() {
         room.prepare(&more).unwrap();
         room.start(&more, 0);
         assert!(matches!(room.outcome(&more).end, End::Late { .. }));
+        let late = |text: &str| judge(&room.folder(&more), &mut text.as_bytes());
+        let files = archives.display();
+        let exact = format!(
+            "VERSION 3\n\nsecond - - none < 2 amd64 none {files}/second_2_amd64.deb\n\
+             tool 1.1 amd64 none < 2 amd64 none {files}/tool_2_amd64.deb\n"
+        );
+        assert!(
+            matches!(late(&exact), Err(Refusal::Late)),
+            "the last moment counts, not the first"
+        );
+        let elsewhere = exact.replace(&format!("{files}/second"), "/room/second");
+        let Err(Refusal::Refused(trouble)) = late(&elsewhere) else {
+            panic!("a file that others could change");
+        };
+        assert_eq!(trouble.kind, Failure::Content, "{trouble}");
+        for nonsense in ["", "VERSION 2\n\n", "VERSION 3\n", "VERSION 3\n\ntool\n"] {
+            assert!(matches!(late(nonsense), Err(Refusal::Refused(_))), "{nonsense:?}");
+        }
 
         // One package is new to the host that was ordered as an upgrade; one file is not there.
         let whole = more.order.clone();
@@ -217,5 +236,48 @@ fn an_update_is_taken_back_only_by_an_order_that_says_so() {
         room.prepare(&case).unwrap();
         room.carry_out_well(&case);
         assert_eq!(room.state("tool"), "1 installed");
+    });
+}
+
+#[test]
+fn packages_of_other_architectures_and_of_none_move_as_they_were_ordered() {
+    room(|room| {
+        room.run(&["dpkg", "--add-architecture", "i386"]);
+        let library = |architecture: &str, version: &str| {
+            let package = Package::new("library", version).arch(architecture);
+            package
+                .multi_arch("same")
+                .file(&format!("usr/lib/{architecture}/library"), version.as_bytes())
+        };
+        let data = |version: &str| Package::new("data", version).arch("all");
+        for package in [library("amd64", "1"), library("i386", "1"), data("1")] {
+            room.install(&package);
+        }
+        room.run(&["apt-mark", "auto", "library:i386", "data"]);
+        let _ = fs::remove_file("/var/log/dpkg.log");
+        let new = [library("amd64", "2"), library("i386", "2"), data("2")];
+        let packages = new.each_ref().map(|package| (package, Some("1")));
+        let case = room.case(&archive(new.clone()).arch("i386"), &packages);
+        assert_eq!(room.prepare(&case).unwrap().steps, 6);
+
+        // One without the other is not what apt would do.
+        let mut half = case.clone();
+        half.order
+            .packages
+            .retain(|package| &*package.architecture != "i386");
+        assert_eq!(kind(room.prepare(&half)), Failure::Differs);
+
+        room.prepare(&case).unwrap();
+        room.carry_out_well(&case);
+        let mut unpacked = room.unpacked();
+        unpacked.sort();
+        let expected = [
+            "upgrade data:all 1 2",
+            "upgrade library:amd64 1 2",
+            "upgrade library:i386 1 2",
+        ];
+        assert_eq!(unpacked, expected);
+        let automatic = room.run(&["apt-mark", "showauto", "library", "library:i386", "data"]);
+        assert_eq!(automatic, "data\nlibrary:i386\n");
     });
 }
