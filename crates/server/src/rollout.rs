@@ -51,9 +51,12 @@ pub enum RolloutError {
     Gone(&'static str),
 }
 
-/// How long nothing may have been heard of a host that is given an order.
+/// How long nothing may have been heard of a host that is given an order. A check-in that is held is heard of when it came, and
+/// the next one only after its answer.
 pub fn silence(context: &Context) -> SignedDuration {
-    SignedDuration::from_secs(i64::from(context.settings.file.check_in_seconds) * MISSED)
+    let file = &context.settings.file;
+    let between = i64::from(file.check_in_seconds) + i64::from(file.hold_seconds);
+    SignedDuration::from_secs(between * MISSED)
 }
 
 /// Whether an inventory shows what a deployment ordered.

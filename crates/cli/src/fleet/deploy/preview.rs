@@ -127,10 +127,11 @@ fn group_told(group: &Group<'_>, wish: &Wish, style: Style) -> String {
         Some("below_ceiling") => {
             let _ = writeln!(
                 out,
-                "  {}{because}\n  on each of them: {}",
-                style.warn("its mode does not allow it yet"),
+                "  {}; on each of them: {}",
+                style.warn("the host itself does not allow it yet"),
                 lift(wish)
             );
+            out.push_str(&installed(group.host, wish, style));
         }
         Some("not_active") => {
             let _ = writeln!(out, "  {}{because}", style.warn("not let in"));
