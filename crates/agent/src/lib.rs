@@ -1,8 +1,10 @@
-//! What a host says about itself, and how it tells its server. Reading (`host`, `survey`, `documents`) goes over a file
-//! tree: the running system, a chroot, a mounted image or a backup. Nothing from the tree is run, nothing in it is changed,
-//! no network is used and root is not needed. Telling (`session`, `journal`, `transport`) is carried out by two processes
-//! of one program: `executor` reads what only root may, `network` talks to the server under a user of its own. What the
-//! answers mean for updates is decided in `domain`; what vendors publish is read in `sources`.
+//! What a host says about itself, how it tells its server, and how it carries out what was approved. Reading (`host`,
+//! `survey`, `documents`) goes over a file tree: the running system, a chroot, a mounted image or a backup. Nothing from the
+//! tree is run, nothing in it is changed, no network is used and root is not needed. Telling (`session`, `journal`,
+//! `transport`) is carried out by two processes of one program: `executor` reads what only root may, `network` talks to the
+//! server under a user of its own. Changing the host is the executor's: `order` decides, `packages` and `run` do, and they
+//! alone run the host's own programs. What the answers mean for updates is decided in `domain`; what vendors publish is read
+//! in `sources`.
 
 pub mod apt_conf;
 pub mod attribution;
