@@ -4,6 +4,7 @@
 use crate::api::Front;
 use crate::api::people::{first_administrator, session};
 use crate::faults::story::Upstream;
+use crate::rollout::rows::{self, Signed};
 use crate::world::World;
 use domain::digest::Sha256Digest;
 use domain::id::{BackupId, HostId};
@@ -19,7 +20,9 @@ use std::path::{Path, PathBuf};
 use store::acquisition::{self, Acquisition, Scan, ScanState};
 use store::backup_log::{self, BackupOutcome};
 use store::channel_match::{self, ChannelMatch};
+use store::deployment::Intent;
 use store::host_change::{ChangeAction, ChangedBy, HostChange};
+use store::rollout_change::ChangeState;
 use store::{Db, OpenError, Url, Whole, host_change, shape};
 
 /// What to do where the fixture does not fit.
@@ -168,6 +171,8 @@ async fn host_of(front: Front, host: HostId) -> Front {
         Ok(())
     });
     written.await.expect("written");
+    let (state, intent) = (ChangeState::Running, Intent::Cancelled);
+    rows::a_change(&front.world, host, state, intent, Signed::Yes).await;
     front
 }
 

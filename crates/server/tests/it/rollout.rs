@@ -5,5 +5,6 @@ mod approvers;
 mod catch_up;
 mod decisions;
 mod restarts;
+pub mod rows;
 mod thread;
 pub mod yard;

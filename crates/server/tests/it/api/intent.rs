@@ -2,14 +2,17 @@
 //! own, and where the record cannot be written nothing of the change is left. A new route without a line here fails.
 
 use super::Front;
+use crate::rollout::rows::{self, CHANGE, DEPLOYMENT, Signed};
 use crate::tamper;
 use crate::world::{Agent, World};
 use axum::http::Method;
-use domain::id::SourceId;
+use domain::id::{HostId, SourceId};
 use serde_json::{Value, json};
 use server::http::admin::route::Route;
 use server::http::admin::routes;
 use store::copy::{self, Copied};
+use store::deployment::Intent;
+use store::rollout_change::ChangeState;
 use store::source::{self, NewSource, SourceEdit, SourceKind, SourceState};
 
 /// The next write of a record fails, as on a full disk.
@@ -35,7 +38,7 @@ enum Chain {
 use Chain::{Server, Tenant};
 
 /// What changes nothing that anybody decided, and why.
-const EXEMPT: [(&str, &str); 5] = [
+const EXEMPT: [(&str, &str); 6] = [
     (
         "POST /api/v1/session",
         "logging in decides nothing: the session says when and from where",
@@ -47,10 +50,15 @@ const EXEMPT: [(&str, &str); 5] = [
         "the link is in memory alone; becoming an administrator by it is recorded",
     ),
     ("POST /api/v1/tenants/{tenant}/at-risk", "it is a question"),
+    ("POST /api/v1/tenants/{tenant}/deployments/preview", "the same"),
 ];
 
 /// What needs an archive to be done at all.
-const ELSEWHERE: [&str; 1] = ["POST /api/v1/tenants/{tenant}/sources"];
+const ELSEWHERE: [&str; 3] = [
+    "POST /api/v1/tenants/{tenant}/sources",
+    "POST /api/v1/tenants/{tenant}/deployments",
+    "POST /api/v1/tenants/{tenant}/deployments/{deployment}/back-out",
+];
 
 /// What is done outside the database before it can be recorded.
 const DONE_BEFORE: [&str; 2] = ["POST /api/v1/backups", "POST /api/v1/storage/gc"];
@@ -146,6 +154,13 @@ impl Things<'_> {
             .write(move |tx| source::create(tx, &scope, &new, now));
         assert!(made.await.expect("written"), "it is new");
         self.here(&format!("sources/{id}"))
+    }
+
+    /// A change in this state; its host.
+    async fn change(&self, state: ChangeState, intent: Intent) -> HostId {
+        let host = self.host(1).await.host;
+        rows::a_change(&self.0.world, host, state, intent, Signed::No).await;
+        host
     }
 
     async fn pending(&self) -> Agent {
@@ -362,6 +377,41 @@ async fn case(front: &Front, route: &str) -> Option<Case> {
                 json!({ "former": former.to_string() }),
                 (at, "change", "host"),
             )
+        }
+        ("POST", "changes/{change}/stop") => {
+            things.change(ChangeState::Running, Intent::Planned).await;
+            let path = things.here(&format!("changes/{CHANGE}/stop"));
+            plain(path, json!({}), (at, "change", "change"))
+        }
+        ("POST", "changes/{change}/resume") => {
+            things.change(ChangeState::Stopped, Intent::Planned).await;
+            let path = things.here(&format!("changes/{CHANGE}/resume"));
+            plain(path, json!({}), (at, "change", "change"))
+        }
+        ("POST", "changes/{change}/signatures") => {
+            let host = things.change(ChangeState::Running, Intent::Planned).await;
+            let path = things.here(&format!("changes/{CHANGE}/signatures"));
+            let body = rows::signature(&front.world, host);
+            plain(path, body, (at, "approve", "change"))
+        }
+        ("POST", "deployments/{deployment}/cancel") => {
+            things.change(ChangeState::Running, Intent::Planned).await;
+            let path = things.here(&format!("deployments/{DEPLOYMENT}/cancel"));
+            plain(path, json!({}), (at, "change", "change"))
+        }
+        ("POST", "deployments/{deployment}/retry") => {
+            things.change(ChangeState::Running, Intent::Cancelled).await;
+            let path = things.here(&format!("deployments/{DEPLOYMENT}/retry"));
+            plain(path, json!({}), (at, "change", "change"))
+        }
+        ("PATCH", "approval-policy") => {
+            let path = things.here("approval-policy");
+            Case {
+                tag: things.tag(&path).await,
+                path,
+                body: json!({ "approvers": [], "needed": 0 }),
+                leaves: vec![(at, "change", "change")],
+            }
         }
         ("PATCH", "sources/{source}") => {
             let path = things.source().await;

@@ -176,6 +176,7 @@ async fn examine(folder: &Path, facts: &[Fact], at: &str) {
         }
     }
     hosts_go_on(&world, facts, at).await;
+    changes_go_on(&world, facts, at).await;
     findings_hold(&world, facts, at).await;
     people_go_on(world, facts, at).await;
 }
@@ -256,6 +257,44 @@ async fn hosts_go_on(world: &World, facts: &[Fact], at: &str) {
         for _ in 0..2 {
             let heard = agent.checks_in(world, &[]).await;
             heard.unwrap_or_else(|refused| panic!("{at}: host {seed} is refused: {refused:?}"));
+        }
+    }
+}
+
+/// A change that was made is there and goes on; what was permitted and heard is kept, and no host has two orders.
+async fn changes_go_on(world: &World, facts: &[Fact], at: &str) {
+    let Some(change) = facts.iter().find(|fact| fact.is("change")) else {
+        return;
+    };
+    let id = change.part(1).parse().expect("an id");
+    let scope = world.scope();
+    for work in ["plan", "stage", "plan"] {
+        world.run(work).await;
+    }
+    let read = world.context.db.read(move |view| {
+        let change = store::rollout_change::get(view, &scope, id)?;
+        let member = store::deployment::members(view, &scope, id)?.remove(0);
+        let orders = store::order::of_deployment(view, &scope, member.deployment)?;
+        Ok::<_, store::Error>((change, member, orders))
+    });
+    let (change, member, orders) = read.await.expect("the rows");
+    assert!(change.is_some(), "{at}: an acknowledged change is lost");
+    let open = orders.iter().filter(|order| order.ended_at.is_none());
+    assert!(open.count() <= 1, "{at}: {orders:?}");
+    let number = |fact: &Fact| fact.part(1).parse::<u64>().expect("a number");
+    let of = |fact: &Fact| orders.iter().find(|order| order.number == number(fact));
+    for fact in facts {
+        match fact.part(0) {
+            "order" => assert!(of(fact).is_some(), "{at}: an order that was offered is lost"),
+            "go" => assert!(
+                of(fact).is_some_and(|order| order.may_begin_until.is_some()),
+                "{at}: a host may begin, and nobody knows"
+            ),
+            "ended" => assert!(
+                of(fact).is_some_and(|order| order.ended_at.is_some()) && member.order.is_some(),
+                "{at}: {orders:?}"
+            ),
+            _ => {}
         }
     }
 }

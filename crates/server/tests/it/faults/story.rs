@@ -9,6 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use protocol::document::channels::{ChannelConfigDocument, ReleaseClaim, StanzaEvidence};
 use protocol::document::inventory::InventoryDocument;
 use protocol::document::{Document as _, DocumentKind};
+use protocol::message::check_in::{CheckedIn, Mode};
+use protocol::message::orders::{FailureKind, GoAsked, OrderReport, Stage, Took};
+use protocol::order::Bundle;
 use server::clock::SeededChance;
 use server::operations::backup::{self, Choice, ContentChoice, MasterKeyChoice, Restore};
 use std::collections::BTreeMap;
@@ -241,6 +244,7 @@ pub async fn live(folder: &Path) {
     synced(&world).await;
     assessed(&world).await;
     let world = decided(world).await;
+    let world = ordered(world, &mut agents[0]).await;
     kept_elsewhere(&world).await;
 }
 
@@ -258,6 +262,76 @@ async fn decided(world: World) -> World {
     front.world.run("seal-audit").await;
     Fact::say(&["sealed"]);
     front.world
+}
+
+/// What the first host misses is deployed: ordered, permitted, and failed in the end, so that it has what it had.
+async fn ordered(world: World, agent: &mut Agent) -> World {
+    let front = Front::of(world);
+    let hello = front
+        .get(front.in_tenant("updates?package=hello&state=listed"))
+        .await
+        .json();
+    let mut request = serde_json::json!({
+        "updates": [hello["items"][0]["id"]], "hosts": { "ids": [agent.host.to_string()] },
+    });
+    let seen = front
+        .post(front.in_tenant("deployments/preview"), request.clone())
+        .await;
+    request["approval"] = seen.json()["approval"].clone();
+    let made = front.post(front.in_tenant("deployments"), request).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    Fact::say(&["change", made.json()["id"].as_str().expect("an id")]);
+    let world = &front.world;
+    says(world, agent, &[], 0).await;
+    for work in ["plan", "stage", "plan"] {
+        world.run(work).await;
+    }
+    let offered = says(world, agent, &[], 0).await.orders;
+    let [offered] = &*offered else {
+        panic!("{offered:?}")
+    };
+    Fact::say(&["order", &offered.number.to_string()]);
+    let bundle = world
+        .context
+        .content
+        .map(&offered.bundle)
+        .expect("read")
+        .expect("here");
+    let bundle = Bundle::parse(&bundle).expect("a bundle");
+    let mut report = OrderReport {
+        order: protocol::sha256(&bundle.order),
+        number: offered.number,
+        stage: Stage::Prepared,
+        since: world.now(),
+        failure: None,
+        detail: String::new(),
+        last_line: String::new(),
+        output: None,
+        asks: Some(GoAsked {
+            boot: agent.bearer.boot,
+            nonce: [1; 16],
+        }),
+        took: Took::default(),
+    };
+    let permitted = says(world, agent, &[report.clone()], offered.number).await;
+    assert_eq!(permitted.goes.len(), 1);
+    Fact::say(&["go", &offered.number.to_string()]);
+    (report.stage, report.failure, report.asks) = (Stage::Failed, Some(FailureKind::DiskFull), None);
+    let heard = says(world, agent, &[report.clone()], offered.number).await;
+    assert_eq!(heard.heard, [report.order]);
+    Fact::say(&["ended", &offered.number.to_string()]);
+    front.into_world()
+}
+
+/// The first host checks in with what it has to say of orders.
+async fn says(world: &World, agent: &mut Agent, reports: &[OrderReport], highest: u64) -> CheckedIn {
+    let mut message = agent.check_in(world, &[]);
+    message.mode = Mode::Install;
+    message.orders = reports.to_vec();
+    message.highest_order = highest;
+    let seen = agent.sends(world, &message).await.expect("it is heard");
+    say_link(agent, 1);
+    seen
 }
 
 /// With everything, so that it can be restored by itself.

@@ -1,7 +1,9 @@
 //! What people decide while a change is on its way, and from which moment on it counts.
 
 use super::yard::Yard;
-use crate::world::add_tenant;
+use crate::api::intent::{NO_RECORDS, RECORDS_AGAIN};
+use crate::tamper;
+use crate::world::{World, add_tenant};
 use domain::id::{SiteId, TenantId};
 use jiff::SignedDuration;
 use protocol::message::orders::{FailureKind, Stage};
@@ -165,6 +167,49 @@ async fn nothing_else_is_approved_than_was_seen() {
         (other.status.as_u16(), other.code().as_str()),
         (409, "preview-changed")
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_change_is_made_and_no_order_without_their_records() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (mut yard, mut hands) = Yard::of(World::in_folder(folder.path()).await, 1).await;
+    let mut request = yard.request().await;
+    request["approval"] = yard.preview(&request).await.json()["approval"].clone();
+    tamper::run(folder.path(), NO_RECORDS).await;
+    let refused = yard
+        .front
+        .post(yard.front.in_tenant("deployments"), request.clone())
+        .await;
+    assert!(refused.status.is_server_error(), "{}", refused.text);
+    let changes = async |yard: &Yard| {
+        let list = yard.front.get(yard.front.in_tenant("changes")).await.json();
+        list["items"].as_array().expect("items").len()
+    };
+    assert_eq!(changes(&yard).await, 0);
+    tamper::run(folder.path(), RECORDS_AGAIN).await;
+    let change = yard.deploy(&request).await;
+    yard.world().run("plan").await;
+    yard.world().run("stage").await;
+    tamper::run(folder.path(), NO_RECORDS).await;
+    yard.world().try_run("plan").await;
+    assert!(
+        hands[0].comes(&yard).await.orders.is_empty(),
+        "no order without its record"
+    );
+    tamper::run(folder.path(), RECORDS_AGAIN).await;
+    yard.settle().await;
+    let taken = hands[0].takes(&yard).await;
+    hands[0].carries_out(&yard, &taken).await;
+    let records = yard
+        .front
+        .get(yard.front.in_tenant("audit-records?limit=1000"))
+        .await
+        .json();
+    let of_change: Vec<_> = (records["items"].as_array().expect("items").iter())
+        .filter(|record| record["noun_id"] == *change || record["subject"] == *change)
+        .map(|record| record["action"].as_str().expect("a verb").to_owned())
+        .collect();
+    assert_eq!(of_change, ["run", "approve"], "{records}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
