@@ -6,9 +6,10 @@ use super::content_ticket::{ContentTicket, NoTicket, TicketKey};
 use crate::context::Context;
 use content::{Mapped, StoreError};
 use domain::digest::Sha256Digest;
-use domain::id::{DeploymentId, HostId, TenantId};
+use domain::id::{ChangeId, DeploymentId, HostId, TenantId};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::content_grant::{self, GrantReason};
 use store::{Scope, View, deployment};
@@ -17,17 +18,21 @@ use store::{Scope, View, deployment};
 const BELIEVED: SignedDuration = SignedDuration::from_secs(60);
 /// How soon it is asked for again when somebody wants more: what a deployment needs is granted before its order is made.
 const ASKED_AGAIN: SignedDuration = SignedDuration::from_secs(1);
-/// Deployments that are remembered.
+/// Deployments whose change is remembered.
+const MOST_DEPLOYMENTS: usize = 1 << 16;
+/// Changes, and deployments with what is theirs alone, of which it is remembered what was granted.
 const MOST_REMEMBERED: usize = 4096;
-
 /// Files that are kept open.
 const MOST_OPEN: usize = 256;
 
-/// What was granted to deployments, as far as it was asked for lately, and the files that were given lately.
+/// What was granted, as far as it was asked for lately, and the files that were given lately.
 #[derive(Debug)]
 pub struct Granted {
     key: TicketKey,
-    deployments: Mutex<HashMap<Holder, Known>>,
+    /// The change of each deployment, or that there is none for its holder.
+    changes: Mutex<HashMap<Holder, (Timestamp, Option<ChangeId>)>>,
+    /// By whose it is, and what it was granted for.
+    grants: Mutex<HashMap<(TenantId, [u8; 16]), Known>>,
     open: Mutex<HashMap<Sha256Digest, Arc<Mapped>>>,
 }
 
@@ -66,7 +71,8 @@ impl Granted {
     pub fn new(context: &Context) -> Self {
         Self {
             key: TicketKey::of(context),
-            deployments: Mutex::default(),
+            changes: Mutex::default(),
+            grants: Mutex::default(),
             open: Mutex::default(),
         }
     }
@@ -85,83 +91,113 @@ impl Granted {
         if !self.has(context, &ticket, digest).await? {
             return Err(NotGiven::NotGranted);
         }
-        if let Some(open) = self.open().get(&digest) {
+        if let Some(open) = lock(&self.open).get(&digest) {
             return Ok(Arc::clone(open));
         }
         let mapped = context.content.map(&digest)?.ok_or(NotGiven::NotHere)?;
         let mapped = Arc::new(mapped);
-        let mut open = self.open();
-        if open.len() >= MOST_OPEN {
-            open.clear();
-        }
+        let mut open = lock(&self.open);
+        make_room(&mut open, MOST_OPEN, |_| false);
         open.insert(digest, Arc::clone(&mapped));
         Ok(mapped)
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<Sha256Digest, Arc<Mapped>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+    /// Whether it was granted to the deployment's change, or to the deployment alone.
     async fn has(
         &self,
         context: &Context,
         ticket: &ContentTicket,
         digest: Sha256Digest,
     ) -> Result<bool, store::Error> {
-        let (now, key) = (
-            context.clock.now(),
-            (ticket.tenant, ticket.host, ticket.deployment),
-        );
-        if let Some(known) = self.known(&key) {
-            let age = now.duration_since(known.asked_at).abs();
-            let is_granted = known.digests.binary_search(&digest).is_ok();
-            if age < BELIEVED && (is_granted || age < ASKED_AGAIN) {
-                return Ok(is_granted);
+        let now = context.clock.now();
+        let Some(change) = self.change_of(context, ticket, now).await? else {
+            return Ok(false);
+        };
+        let references = [ticket.deployment.0, change.0];
+        let age = |known: &Known| now.duration_since(known.asked_at).abs();
+        let known = references.map(|reference| self.known(ticket.tenant, reference));
+        let is_in = |known: &Known| known.digests.binary_search(&digest).is_ok();
+        if known
+            .iter()
+            .flatten()
+            .any(|known| age(known) < BELIEVED && is_in(known))
+        {
+            return Ok(true);
+        }
+        for (reference, known) in references.into_iter().zip(known) {
+            if known.is_some_and(|known| age(&known) < ASKED_AGAIN) {
+                continue;
+            }
+            let scope = Scope::of_tenant(ticket.tenant);
+            let read = context.db.read(move |view| granted(view, &scope, reference));
+            let known = Known {
+                asked_at: now,
+                digests: read.await?.into(),
+            };
+            let is_granted = is_in(&known);
+            let mut grants = lock(&self.grants);
+            make_room(&mut grants, MOST_REMEMBERED, |known| age(known) < BELIEVED);
+            grants.insert((ticket.tenant, reference), known);
+            if is_granted {
+                return Ok(true);
             }
         }
+        Ok(false)
+    }
+
+    /// The change of the ticket's deployment; none where it is gone, or another host's.
+    async fn change_of(
+        &self,
+        context: &Context,
+        ticket: &ContentTicket,
+        now: Timestamp,
+    ) -> Result<Option<ChangeId>, store::Error> {
+        let holder = (ticket.tenant, ticket.host, ticket.deployment);
+        let known = lock(&self.changes).get(&holder).copied();
+        let is_fresh = |at: Timestamp| now.duration_since(at).abs() < BELIEVED;
+        if let Some((_, change)) = known.filter(|(at, _)| is_fresh(*at)) {
+            return Ok(change);
+        }
         let asked = *ticket;
-        let read = context.db.read(move |view| granted(view, &asked));
-        let digests: Arc<[Sha256Digest]> = read.await?.into();
-        let is_granted = digests.binary_search(&digest).is_ok();
-        self.remember(
-            key,
-            Known {
-                asked_at: now,
-                digests,
-            },
-        );
-        Ok(is_granted)
+        let read = context
+            .db
+            .read(move |view| deployment::get(view, &Scope::of_tenant(asked.tenant), asked.deployment));
+        let found = read.await?.filter(|deployment| deployment.host == ticket.host);
+        let change = found.map(|deployment| deployment.change);
+        let mut changes = lock(&self.changes);
+        make_room(&mut changes, MOST_DEPLOYMENTS, |(at, _)| is_fresh(*at));
+        changes.insert(holder, (now, change));
+        Ok(change)
     }
 
-    fn known(&self, key: &Holder) -> Option<Known> {
-        let deployments = self.deployments.lock().unwrap_or_else(PoisonError::into_inner);
-        deployments.get(key).cloned()
-    }
-
-    fn remember(&self, key: Holder, known: Known) {
-        let mut deployments = self.deployments.lock().unwrap_or_else(PoisonError::into_inner);
-        if deployments.len() >= MOST_REMEMBERED {
-            deployments.retain(|_, other| known.asked_at.duration_since(other.asked_at).abs() < BELIEVED);
-        }
-        if deployments.len() < MOST_REMEMBERED {
-            deployments.insert(key, known);
-        }
+    fn known(&self, tenant: TenantId, reference: [u8; 16]) -> Option<Known> {
+        lock(&self.grants).get(&(tenant, reference)).cloned()
     }
 }
 
-/// What the holder of a ticket may have, sorted. Nothing where the deployment is gone, or another host's.
-fn granted(view: &mut View, ticket: &ContentTicket) -> Result<Vec<Sha256Digest>, store::Error> {
-    let scope = Scope::of_tenant(ticket.tenant);
-    let found = deployment::get(view, &scope, ticket.deployment)?;
-    let Some(deployment) = found.filter(|deployment| deployment.host == ticket.host) else {
-        return Ok(Vec::new());
-    };
-    let mut digests = Vec::new();
-    for reference in [deployment.change.0, deployment.id.0] {
-        for reason in [GrantReason::PackageFile, GrantReason::Evidence] {
-            digests.extend(content_grant::served_for(view, &scope, reason, reference)?);
-        }
+fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Forgets what is not fresh any more where the table is full, and all of it where that is not enough.
+fn make_room<K: Eq + Hash, V>(table: &mut HashMap<K, V>, most: usize, is_fresh: impl Fn(&V) -> bool) {
+    if table.len() >= most {
+        table.retain(|_, value| is_fresh(value));
     }
+    if table.len() >= most {
+        table.clear();
+    }
+}
+
+/// What was granted for one thing and may be served for it, sorted.
+fn granted(view: &mut View, scope: &Scope, reference: [u8; 16]) -> Result<Vec<Sha256Digest>, store::Error> {
+    let mut digests = content_grant::served_for(view, scope, GrantReason::PackageFile, reference)?;
+    digests.extend(content_grant::served_for(
+        view,
+        scope,
+        GrantReason::Evidence,
+        reference,
+    )?);
     digests.sort_unstable();
     digests.dedup();
     Ok(digests)

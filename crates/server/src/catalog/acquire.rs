@@ -7,11 +7,13 @@ mod fetch;
 use crate::Context;
 use crate::catalog::resolve::NeededFile;
 use crate::catalog::row::{self, IdentityJson, ReleaseJson};
+use crate::catalog::space::{DiskOf, Space};
 use crate::reconcile::chain;
 use clamd::{Clamd, Said};
 use domain::digest::Sha256Digest;
 use domain::id::SourceId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use store::acquisition::{self, Acquisition, Scan, ScanState};
 use store::lease::{self, Fence};
 use store::source::{self, Source};
@@ -32,6 +34,17 @@ pub struct Acquired {
 /// Makes files ready. They are kept, and served, by what was granted to the change that needs them, which is the caller's
 /// to grant before.
 pub async fn acquire(context: &Context, fence: &Fence, files: &[NeededFile]) -> Acquired {
+    let disk = DiskOf(context.content.folder().to_owned());
+    acquire_on(context, fence, files, Arc::new(disk)).await
+}
+
+/// The same on a disk of the caller's.
+pub async fn acquire_on(
+    context: &Context,
+    fence: &Fence,
+    files: &[NeededFile],
+    disk: Arc<dyn Space>,
+) -> Acquired {
     let mut acquired = Acquired::default();
     let mut by_source: BTreeMap<SourceId, BTreeSet<&NeededFile>> = BTreeMap::new();
     for file in files {
@@ -39,7 +52,7 @@ pub async fn acquire(context: &Context, fence: &Fence, files: &[NeededFile]) -> 
     }
     for (id, files) in by_source {
         let files: Vec<NeededFile> = files.into_iter().cloned().collect();
-        match of_source(context, fence, id, &files).await {
+        match of_source(context, fence, id, &files, &disk).await {
             Ok(of_source) => {
                 acquired.done.extend(of_source.done);
                 acquired.failed.extend(of_source.failed);
@@ -68,6 +81,7 @@ async fn of_source(
     fence: &Fence,
     id: SourceId,
     files: &[NeededFile],
+    disk: &Arc<dyn Space>,
 ) -> Result<Acquired, Trouble> {
     let found = context
         .db
@@ -76,7 +90,7 @@ async fn of_source(
     let Some(source) = found else {
         return Err("its source was removed".into());
     };
-    let (fetched, failed) = fetch::fetch(context, &source, files).await?;
+    let (fetched, failed) = fetch::fetch(context, &source, files, disk).await?;
     let mut acquired = Acquired {
         done: Vec::new(),
         failed,

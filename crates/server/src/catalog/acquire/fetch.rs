@@ -4,7 +4,7 @@ use super::Trouble;
 use crate::Context;
 use crate::catalog::fetching::{Place, Wanted, fetch_config};
 use crate::catalog::resolve::{Below, NeededFile};
-use crate::catalog::space::{DiskOf, KEPT_FREE_BYTES, Space};
+use crate::catalog::space::{KEPT_FREE_BYTES, Space};
 use crate::catalog::sync::wanted;
 use crate::reconcile::chain;
 use content::Store;
@@ -12,7 +12,7 @@ use domain::digest::Sha256Digest;
 use domain::host::address::release_uri;
 use sources::apt::fetch::{Fetcher, Presence};
 use sources::apt::sync::fetch_file;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use store::source::{Source, SourceKind};
 
 /// Files of one source that are fetched at the same time.
@@ -23,17 +23,17 @@ pub(super) async fn fetch(
     context: &Context,
     source: &Source,
     files: &[NeededFile],
+    disk: &Arc<dyn Space>,
 ) -> Result<(Vec<NeededFile>, Vec<(Sha256Digest, String)>), Trouble> {
-    let (content, files) = (context.content.clone(), files.to_vec());
+    let (content, files, disk) = (context.content.clone(), files.to_vec(), Arc::clone(disk));
     let wanted = wanted(context, source).await?;
     let is_carried = source.kind == SourceKind::Carried;
     let fetching = tokio::task::spawn_blocking(move || {
-        let disk = DiskOf(content.folder().to_owned());
         let from = From {
             fetcher: Fetcher::new(fetch_config(&content, &wanted)),
             content: &content,
             wanted: &wanted,
-            disk: &disk,
+            disk: &*disk,
             is_carried,
         };
         from.all(&files)

@@ -3,10 +3,11 @@
 use super::Shop;
 use content::Sweep;
 use domain::digest::Sha256Digest;
-use domain::id::NodeId;
+use domain::id::{NodeId, SourceId};
 use jiff::SignedDuration;
-use server::catalog::acquire::acquire;
+use server::catalog::acquire::{acquire, acquire_on};
 use server::catalog::resolve::NeededFile;
+use server::catalog::space::{KEPT_FREE_BYTES, Room, Space};
 use server::operations::sweep::sweep;
 use server::settings::Scanning;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use store::Whole;
 use store::acquisition::{self, Acquisition, Scan, ScanState};
 use store::lease;
+use store::source::{self, NewSource, SourceEdit};
 use testkit::archive::package::Package;
 use testkit::server::Lie;
 
@@ -106,6 +108,48 @@ async fn what_is_not_the_signed_file_is_not_kept_and_comes_when_the_archive_is_h
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_is_another_one_by_now_is_not_taken_for_the_one_that_was_approved() {
+    let (shop, files, _) = shop().await;
+    let content = &shop.fleet.world.context.content;
+    let lists: Vec<_> = files
+        .iter()
+        .filter(|file| file.path.contains("Packages"))
+        .cloned()
+        .collect();
+    let [list] = &*lists else { panic!("{lists:?}") };
+    let kept = content.path(&list.sha256).expect("the sync fetched it");
+    let approved = std::fs::read(&kept).expect("it can be read");
+    std::fs::remove_file(&kept).expect("it was there");
+    let served = shop.fleet.served().join("dists/stable").join(&list.path);
+    shop.fleet.publish(&[Package::new("app", "9.0-1")]);
+    let failed = shop.acquire(&lists).await.failed;
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert!(!content.contains(&list.sha256));
+    // Where the archive still has it by its digest, it is had.
+    let by_hash = served.parent().expect("a folder").join("by-hash/SHA256");
+    std::fs::create_dir_all(&by_hash).expect("a folder");
+    std::fs::write(by_hash.join(list.sha256.to_string()), approved).expect("a file");
+    assert_eq!(shop.acquire(&lists).await.failed, []);
+    assert!(content.contains(&list.sha256));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_that_breaks_is_gone_on_with() {
+    let (shop, files, package) = shop().await;
+    let archive = shop.fleet.archive();
+    let half = package.deb().len() / 2;
+    archive.lie(&package.filename(), Lie::ClosesAfter(half));
+    assert_eq!(shop.acquire(&files).await.failed, []);
+    let asked = archive
+        .requests()
+        .into_iter()
+        .filter(|request| request.path == package.filename());
+    let ranges: Vec<_> = asked.map(|request| request.range).collect();
+    assert!(ranges.len() > 1 && ranges[0].is_none(), "{ranges:?}");
+    assert_eq!(ranges[1], Some(format!("bytes={half}-")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_pinned_outlives_the_vendors_purge_and_every_sweep() {
     let (shop, files, package) = shop().await;
     assert_eq!(shop.acquire(&files).await.failed, []);
@@ -156,6 +200,103 @@ async fn who_lost_the_lease_records_nothing() {
     let acquired = acquire(&world.context, &fence, &files).await;
     assert_eq!(acquired.done, []);
     assert!(record(&shop, digest(&package)).await.is_empty());
+}
+
+/// A disk with this much room left.
+#[derive(Debug)]
+struct Left(u64);
+
+impl Space for Left {
+    fn room(&self) -> std::io::Result<Room> {
+        Ok(Room {
+            total_bytes: 1 << 40,
+            free_bytes: self.0,
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_would_take_the_last_room_is_not_fetched_and_what_is_here_is_no_matter_of_room() {
+    let (shop, files, package) = shop().await;
+    let (context, fence) = (&shop.fleet.world.context, shop.fence().await);
+    let size = package.deb().len() as u64;
+    let full = acquire_on(
+        context,
+        &fence,
+        &files,
+        Arc::new(Left(KEPT_FREE_BYTES + size - 1)),
+    )
+    .await;
+    let why = "only 1024 MiB are free on the disk of the content store".to_owned();
+    assert_eq!(full.failed, [(digest(&package), why)]);
+    assert_eq!(full.done.len(), files.len() - 1, "lists are here since the sync");
+    assert_eq!(shop.fleet.archive().count(&package.filename()), 0);
+    let room = acquire_on(context, &fence, &files, Arc::new(Left(KEPT_FREE_BYTES + size))).await;
+    assert_eq!(room.failed, []);
+    assert_eq!(
+        acquire_on(context, &fence, &files, Arc::new(Left(0)))
+            .await
+            .failed,
+        []
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_two_sources_publish_is_fetched_once_and_has_the_record_of_both() {
+    let (shop, files, package) = shop().await;
+    let (world, now) = (&shop.fleet.world, shop.fleet.world.now());
+    let row = world.sources().await.remove(0);
+    let edit = |addresses: &str| SourceEdit {
+        kind: row.kind,
+        state: row.state,
+        name: "another".to_owned(),
+        addresses: addresses.to_owned(),
+        components: row.components.clone(),
+        architectures: row.architectures.clone(),
+        schedule: row.schedule.clone(),
+        credentials_sealed: None,
+        next_sync_at: None,
+    };
+    // One at the same place, and one that leads nowhere.
+    let nowhere = row.addresses.replace("http://127.0.0.1:", "http://127.0.0.1:1/");
+    let others = [edit(&row.addresses), edit(&nowhere)]
+        .into_iter()
+        .zip([21, 22])
+        .map(|(edit, id)| NewSource {
+            id: SourceId([id; 16]),
+            identity: row.identity.clone(),
+            identity_digest: Sha256Digest([id; 32]),
+            edit,
+        });
+    for new in others {
+        let made = world
+            .context
+            .db
+            .write(move |tx| source::create_shared(tx, &Whole::server(), &new, now));
+        assert!(made.await.expect("the database answers"));
+    }
+    let of = |source: SourceId| {
+        let one = files
+            .iter()
+            .find(|file| file.is_package())
+            .expect("a package")
+            .clone();
+        NeededFile { source, ..one }
+    };
+    let asked = [
+        of(SourceId([22; 16])),
+        of(files[0].source),
+        of(SourceId([21; 16])),
+    ];
+    let acquired = shop.acquire(&asked).await;
+    assert_eq!(
+        (acquired.done, acquired.failed),
+        (vec![digest(&package)], Vec::new())
+    );
+    assert_eq!(shop.fleet.archive().count(&package.filename()), 1);
+    // Once it is here, it is what each of them publishes.
+    assert_eq!(shop.acquire(&asked).await.failed, []);
+    assert_eq!(record(&shop, digest(&package)).await.len(), 3);
 }
 
 /// A program that speaks INSTREAM as clamd(8) says, and finds what it is told.
