@@ -174,6 +174,32 @@ mod tests {
     }
 
     #[test]
+    fn an_ask_of_each_kind_is_taken_as_it_was_left_and_the_same_twice_is_one() {
+        let folder = world();
+        let digest = protocol::sha256(b"it");
+        let asks = [
+            Ask::Card {
+                card: CardBytes(vec![7; 64 << 10]),
+            },
+            Ask::Collect {},
+            Ask::Go {
+                statement: GoBytes(vec![1, 2, 3]),
+            },
+            Ask::Heard { order: digest },
+            Ask::Order { bundle: digest },
+            Ask::Withdraw { order: digest },
+        ];
+        for ask in asks.iter().chain(&asks) {
+            leave(folder.path(), ask).expect("the folder is ours");
+        }
+        let taken: Vec<Ask> = take(folder.path(), None)
+            .into_iter()
+            .map(|ask| ask.expect("it is one"))
+            .collect();
+        assert_eq!(taken, asks);
+    }
+
+    #[test]
     fn what_is_not_an_ask_of_the_network_process_is_refused_and_removed() {
         let folder = world();
         let at = |name: &str| folder.path().join(name);

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 /// A comparison of an executor that died has ended after this time.
 const OTHERS_END: Duration = Duration::from_secs(60);
 /// How often a transaction is looked after.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
+const LOOK_AFTER: Duration = Duration::from_millis(250);
 /// How often open orders are looked at besides.
 const LOOK_AT: Duration = Duration::from_secs(5);
 

@@ -26,10 +26,8 @@ impl Orders {
             Event::Took(accepted) => self.took(Open::new(accepted, moment.estimate), moment, effects),
             Event::Refused(refusal) => self.refuse(&refusal, moment.estimate),
             Event::Fetched { number, bytes } => self.fetched(number, bytes, moment),
-            Event::NotFetched { number, trouble } => {
-                if self.in_phase(number, |phase| phase == Phase::Fetching).is_some() {
-                    self.fail(number, trouble, moment, effects);
-                }
+            Event::NotFetched { number, trouble } if self.is_in(number, Phase::Fetching) => {
+                self.fail(number, trouble, moment, effects);
             }
             Event::Compared { number, found } => self.compared(number, found, moment, effects),
             Event::Go(go) => self.go(&go, moment, effects),
@@ -72,13 +70,12 @@ impl Orders {
                     }
                 }
             }
-            Event::NotBegun { number, trouble } => {
-                if self
-                    .in_phase(number, |phase| phase == Phase::Installing)
-                    .is_some()
-                {
-                    self.fail(number, trouble, moment, effects);
+            Event::NotBegun { number, mut trouble } if self.is_in(number, Phase::Installing) => {
+                if self.find(number).is_some_and(|open| open.cuts > 0) {
+                    trouble.kind = Failure::Interrupted;
+                    trouble.detail = format!("it was cut off, and cannot be repaired: {}", trouble.detail);
                 }
+                self.fail(number, trouble, moment, effects);
             }
             Event::Late { number, why, done } => {
                 if let Some(open) = self.in_phase(number, |phase| phase == Phase::Installing) {
@@ -103,6 +100,11 @@ impl Orders {
 
     fn find(&mut self, number: u64) -> Option<&mut Open> {
         self.open.iter_mut().find(|open| open.number() == number)
+    }
+
+    fn is_in(&self, number: u64, phase: Phase) -> bool {
+        let mut open = self.open.iter();
+        open.any(|open| open.number() == number && open.phase == phase)
     }
 
     fn in_phase(&mut self, number: u64, is_it: impl Fn(Phase) -> bool) -> Option<&mut Open> {

@@ -1,7 +1,7 @@
 //! What the executor leaves for the network process, the local ceiling, and what is left behind when an identity is given up.
 
 use agent::documents::{HostDocument, Reading};
-use agent::executor::spool::{List, Outbox, make_folders, publish};
+use agent::executor::spool::{Board, List, Outbox, make_folders, publish, publish_output};
 use agent::mode::{self, Mode};
 use agent::prepare_image::{prepare, purge};
 use agent::service::log::Log;
@@ -110,6 +110,34 @@ fn an_outbox_keeps_the_last_readings_and_not_all() {
     }
     let files = std::fs::read_dir(world.places.outbox()).unwrap().count();
     assert!((4..=20).contains(&files), "{files}");
+}
+
+#[test]
+fn what_is_told_of_orders_outlives_readings_until_it_is_no_longer_told() {
+    let world = world();
+    assert_eq!(Board::open(&world.places).unwrap(), Board::default());
+    let said = b"Unpacking openssl".to_vec();
+    let digest = publish_output(&world.places, &said, None).unwrap();
+    let board = Board {
+        highest: 3,
+        outputs: vec![digest.to_string()],
+        ..Board::default()
+    };
+    board.publish(&world.places, None).unwrap();
+    let read = || {
+        for number in 0..40 {
+            let text = format!("inventory {number}");
+            publish(&world.places, &reading(&text), List::default(), None).unwrap();
+        }
+        let outbox = Outbox::open(&world.places).unwrap();
+        outbox
+            .read(DocumentKind::Output, digest, 0, 1 << 20)
+            .map(|(bytes, _)| bytes)
+    };
+    assert_eq!(read(), Some(said));
+    assert_eq!(Board::open(&world.places).unwrap(), board);
+    Board::default().publish(&world.places, None).unwrap();
+    assert_eq!(read(), None);
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Desk<'_> {
             mode: moment.mode,
             now: moment.estimate,
         };
-        judge.order(bytes).map_err(|refusal| {
+        let accepted = judge.order(bytes).map_err(|refusal| {
             let memory = crate::journal::look(&self.executor.places.identity());
             let now = memory.ok().flatten().and_then(|memory| memory.host());
             let why = match now {
@@ -99,6 +99,14 @@ impl Desk<'_> {
                 _ => refusal.why,
             };
             Refusal { why, ..refusal }
+        })?;
+        if rustix::process::geteuid().is_root() {
+            return Ok(accepted);
+        }
+        Err(Refusal {
+            order: accepted.digest,
+            number: accepted.order.number,
+            why: "this agent is not run by root, and so it installs nothing".to_owned(),
         })
     }
 
