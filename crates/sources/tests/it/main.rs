@@ -4,6 +4,7 @@
 
 mod clearsign;
 mod decompress;
+mod details;
 mod index;
 mod openpgp;
 mod release;
