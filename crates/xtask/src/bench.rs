@@ -7,6 +7,7 @@ mod fleet;
 mod index;
 mod load;
 mod measure;
+mod plan;
 mod promise;
 mod report;
 mod rounds;
@@ -52,7 +53,7 @@ pub struct Bench<'a> {
 /// One row or several, under the name that `--only` selects by.
 type Measurement = (&'static str, fn(&Bench<'_>) -> Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 10] = [
+const MEASUREMENTS: [Measurement; 11] = [
     ("scan", scan::rows),
     ("index", index::rows),
     ("fleet", fleet::rows),
@@ -60,6 +61,7 @@ const MEASUREMENTS: [Measurement; 10] = [
     ("versions", versions::rows),
     ("load", load::rows),
     ("assess", assess::rows),
+    ("plan", plan::rows),
     ("serving", serving::rows),
     ("store", store::rows),
     ("agent", agent::rows),
