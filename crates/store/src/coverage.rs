@@ -42,12 +42,10 @@ pub fn write(
     generation: &Generation,
     hosts: &[Coverage],
 ) -> Result<(), Error> {
-    let mut changed = Vec::new();
-    for hosts in hosts.chunks(HOSTS_AT_A_TIME) {
-        let present = present(tx, scope, hosts, generation)?;
-        let is_other = |found: &&Coverage| present.get(&found.host) != Some(*found);
-        changed.extend(hosts.iter().filter(is_other));
-    }
+    let ids: Vec<HostId> = hosts.iter().map(|found| found.host).collect();
+    let present = of_hosts(tx, scope, &ids, generation.number)?;
+    let is_other = |found: &&Coverage| present.get(&found.host) != Some(*found);
+    let changed: Vec<&Coverage> = hosts.iter().filter(is_other).collect();
     tx.execute_fenced(
         fence,
         [
@@ -83,39 +81,29 @@ pub fn write(
 /// Hosts that are asked for in one statement.
 const HOSTS_AT_A_TIME: usize = 256;
 
-fn present(
-    view: &mut View,
-    scope: &Scope,
-    hosts: &[Coverage],
-    generation: &Generation,
-) -> Result<HashMap<HostId, Coverage>, Error> {
-    let sql = format!(
-        "SELECT host_id, standing, holes FROM coverage
-         WHERE tenant_id = $1 AND generation <= $2 AND until_generation > $2 AND host_id IN ({})",
-        crate::db::placeholders(3, hosts.len())
-    );
-    let mut values = values![scope, generation.number];
-    values.extend(hosts.iter().map(|found| found.host.into()));
-    let found = view.list(sql, values, read)?;
-    Ok(found.into_iter().map(|found| (found.host, found)).collect())
-}
-
-/// What was not known of a host in a generation; none where it was never assessed by then.
+/// What was not known of these hosts in a generation; nothing of one that was never assessed by then.
 ///
 /// # Errors
 /// Of the database.
-pub fn of_host(
+pub fn of_hosts(
     view: &mut View,
     scope: &Scope,
-    host: HostId,
+    hosts: &[HostId],
     generation: u64,
-) -> Result<Option<Coverage>, Error> {
-    view.find(
-        "SELECT host_id, standing, holes FROM coverage
-         WHERE tenant_id = $1 AND host_id = $2 AND generation <= $3 AND until_generation > $3",
-        values![scope, host, generation],
-        read,
-    )
+) -> Result<HashMap<HostId, Coverage>, Error> {
+    let mut found = HashMap::with_capacity(hosts.len());
+    for hosts in hosts.chunks(HOSTS_AT_A_TIME) {
+        let sql = format!(
+            "SELECT host_id, standing, holes FROM coverage
+             WHERE tenant_id = $1 AND generation <= $2 AND until_generation > $2 AND host_id IN ({})",
+            crate::db::placeholders(3, hosts.len())
+        );
+        let mut values = values![scope, generation];
+        values.extend(hosts.iter().map(|host| (*host).into()));
+        let rows = view.list(sql, values, read)?;
+        found.extend(rows.into_iter().map(|row| (row.host, row)));
+    }
+    Ok(found)
 }
 
 /// How many hosts stood how in a generation.

@@ -190,18 +190,30 @@ pub fn hosts(
         .fold(RoaringBitmap::new(), |all, chunk| all | chunk))
 }
 
-/// How many hosts missed each update in a generation, for those that any missed.
+/// How many hosts missed each of these updates in a generation, for those that any missed.
 ///
 /// # Errors
 /// Of the database.
-pub fn counts(view: &mut View, scope: &Scope, generation: u64) -> Result<BTreeMap<UpdateKey, u64>, Error> {
-    let counts = view.list(
-        "SELECT update_id, CAST(SUM(hosts) AS BIGINT) FROM finding_chunks
-         WHERE tenant_id = $1 AND until_generation > $2 AND generation <= $2 GROUP BY update_id",
-        values![scope, generation],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    Ok(counts.into_iter().collect())
+pub fn counts(
+    view: &mut View,
+    scope: &Scope,
+    updates: &[UpdateKey],
+    generation: u64,
+) -> Result<BTreeMap<UpdateKey, u64>, Error> {
+    let mut counts = BTreeMap::new();
+    for updates in updates.chunks(256) {
+        let sql = format!(
+            "SELECT update_id, CAST(SUM(hosts) AS BIGINT) FROM finding_chunks
+             WHERE tenant_id = $1 AND generation <= $2 AND +until_generation > $2 AND update_id IN ({})
+             GROUP BY update_id",
+            crate::db::placeholders(3, updates.len())
+        );
+        let mut values = values![scope, generation];
+        values.extend(updates.iter().map(|update| (*update).into()));
+        let found: Vec<(UpdateKey, u64)> = view.list(sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        counts.extend(found);
+    }
+    Ok(counts)
 }
 
 /// What the hosts of one chunk missed in a generation.

@@ -5,7 +5,7 @@ mod counts;
 mod list;
 mod observed;
 
-pub use counts::{CountsBlock, set_counts};
+pub use counts::{CountsBlock, count_then, forget_counts_before, set_counts};
 pub use list::{HostFilter, HostNames, count, page, tags};
 pub use observed::{
     FleetHost, HostStanding, Observed, Standing, fleet, fleet_of, note_observed, set_standings,

@@ -249,16 +249,8 @@ pub enum Missed {
     BySome,
 }
 
-/// The key of a list of updates, the newest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByFirstSeen {
-    /// When it was seen first.
-    pub first_seen_at: Timestamp,
-    /// Its id, among those of one moment.
-    pub id: UpdateKey,
-}
-
-/// The updates that the tenant sees and the filter lets through, the newest first.
+/// The updates that the tenant sees and the filter lets through, the newest first: an id begins with the time at which it was
+/// given (RFC 9562, section 5.7).
 ///
 /// # Errors
 /// Of the database.
@@ -266,28 +258,25 @@ pub fn page(
     view: &mut View,
     scope: &Scope,
     filter: &UpdateFilter,
-    before: Option<ByFirstSeen>,
+    before: Option<UpdateKey>,
     limit: u32,
-) -> Result<Page<Update, ByFirstSeen>, Error> {
+) -> Result<Page<Update, UpdateKey>, Error> {
     // Each owner's updates come out of an index in their order; together they would have to be sorted.
     let mut rows = Vec::new();
     for owner in [Owner::Shared, scope.owner()] {
         let (sql, values) = newest(scope, owner, filter, before, limit.saturating_add(1));
         rows.extend(view.list(sql, values, read)?);
     }
-    rows.sort_unstable_by_key(|update| std::cmp::Reverse((update.first_seen_at, update.id)));
+    rows.sort_unstable_by_key(|update| std::cmp::Reverse(update.id));
     rows.truncate(limit as usize + 1);
-    Ok(Page::of(rows, limit, |update| ByFirstSeen {
-        first_seen_at: update.first_seen_at,
-        id: update.id,
-    }))
+    Ok(Page::of(rows, limit, |update| update.id))
 }
 
 fn newest(
     scope: &Scope,
     owner: Owner,
     filter: &UpdateFilter,
-    before: Option<ByFirstSeen>,
+    before: Option<UpdateKey>,
     limit: u32,
 ) -> (String, Vec<Value>) {
     let mut values = values![owner, Owner::Shared, scope, limit];
@@ -313,13 +302,28 @@ fn newest(
     if let Some(then) = filter.then {
         wants("u.first_seen_at <= ?", values![then.at]);
     }
+    // The updates of a source are gone through in the order of its listings: it may have none among the newest of all.
+    let mut from = "updates u";
     if let Some(source) = filter.source {
         let at = filter.then.map_or(Value::from(OPEN - 1), |then| then.at.into());
+        from = "listings l CROSS JOIN updates u";
         wants(
-            "EXISTS (SELECT 1 FROM listings l WHERE l.owner = u.owner AND l.update_id = u.id
-                 AND l.source_owner IN ($2, $3) AND l.source_id = ? AND l.listed_at <= ? AND l.delisted_at > ?)",
-            vec![source.into(), at.clone(), at],
+            "u.owner = l.owner AND u.id = l.update_id
+             AND l.source_owner = (SELECT s.owner FROM sources s WHERE s.id = ? AND s.owner IN ($2, $3))
+             AND l.source_id = ? AND l.listed_at <= ? AND l.delisted_at > ?",
+            vec![source.into(), source.into(), at.clone(), at.clone()],
         );
+        // It lists an update once for each component and architecture; grouping would have to look at all of them first.
+        wants(
+            "NOT EXISTS (SELECT 1 FROM listings m WHERE m.owner = l.owner AND m.update_id = l.update_id
+                 AND m.source_owner = l.source_owner AND m.source_id = l.source_id
+                 AND m.listed_at <= ? AND m.delisted_at > ?
+                 AND (m.component, m.architecture, m.listed_at) < (l.component, l.architecture, l.listed_at))",
+            vec![at.clone(), at],
+        );
+        if let Some(before) = before {
+            wants("l.update_id < ?", values![before]);
+        }
     }
     match (filter.missed, filter.then) {
         (Missed::OrNot, _) => {}
@@ -335,18 +339,19 @@ fn newest(
         ),
     }
     if let Some(before) = before {
-        values.extend(values![before.first_seen_at, before.id]);
-        conditions.push(format!(
-            "(u.first_seen_at, u.id) < (${}, ${})",
-            values.len() - 1,
-            values.len()
-        ));
+        wants("u.id < ?", values![before]);
     }
     let conditions = conditions.join(" AND ");
     // PostgreSQL wants to see each placeholder used: the tenant and the shared owner stand in every query.
+    let columns: Vec<String> = COLUMNS.split(", ").map(|column| format!("u.{column}")).collect();
+    let place = if filter.source.is_some() {
+        "l.update_id"
+    } else {
+        "u.id"
+    };
     let sql = format!(
-        "SELECT {COLUMNS} FROM updates u WHERE {conditions} AND u.owner IN ($2, $3)
-         ORDER BY u.first_seen_at DESC, u.id DESC LIMIT $4"
+        "SELECT {} FROM {from} WHERE {conditions} AND u.owner IN ($2, $3) ORDER BY {place} DESC LIMIT $4",
+        columns.join(", ")
     );
     (sql, values)
 }

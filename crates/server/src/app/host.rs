@@ -39,8 +39,8 @@ pub struct HostView {
     pub standing: &'static str,
     /// Updates that it misses.
     pub missing: u32,
-    /// How many of them are security updates; absent of the past, for which it is not kept.
-    pub missing_security: Option<u32>,
+    /// How many of them are security updates.
+    pub missing_security: u32,
     /// What the host itself permits at most: `monitor`, `download`, `install` or `full`.
     pub mode: &'static str,
     /// The version of its agent.
@@ -91,7 +91,7 @@ impl HostView {
             state: host.state.as_str(),
             standing: host.standing.as_str(),
             missing: host.missing,
-            missing_security: Some(host.missing_security),
+            missing_security: host.missing_security,
             mode: host.mode.as_str(),
             agent_version: host.agent_version,
             tags,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use roaring::RoaringBitmap;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use store::update::{self, ByFirstSeen, Missed, Then, Update, UpdateClass, UpdateFilter, UpdateState};
+use store::update::{self, Missed, Then, Update, UpdateClass, UpdateFilter, UpdateState};
 use store::{Scope, View, finding};
 use utoipa::ToSchema;
 
@@ -102,7 +102,7 @@ fn parsed<W>(
 }
 
 /// A part of the updates that the filter lets through, the newest first, with the hosts that miss each; all of it as known at
-/// a moment, or now. The key is when an update was seen first, in microseconds, and its id.
+/// a moment, or now. The key is an update's id.
 ///
 /// # Errors
 /// A key that is none, or of the database.
@@ -111,13 +111,12 @@ pub async fn page(
     scope: Scope,
     filter: UpdateFilter,
     as_of: Option<Timestamp>,
-    before: Option<(i64, IdText)>,
+    before: Option<IdText>,
     limit: u32,
-) -> Result<Part<UpdateView, (i64, IdText)>, Refusal> {
+) -> Result<Part<UpdateView, IdText>, Refusal> {
     let before = before.map(key).transpose()?;
     let part = ctx.db.read(move |view| {
         let generation = finding::generation(view, &scope, as_of)?.map(|generation| generation.number);
-        let counts = counts(view, &scope, generation)?;
         let filter = UpdateFilter {
             then: as_of.map(|at| Then {
                 at,
@@ -126,21 +125,16 @@ pub async fn page(
             ..filter.clone()
         };
         let page = update::page(view, &scope, &filter, before, limit)?;
-        Ok(Part::of(
-            page,
-            |row| shown(&row, &counts, as_of),
-            |key| (key.first_seen_at.as_microsecond(), IdText::of(key.id)),
-        ))
+        let ids: Vec<UpdateKey> = page.rows.iter().map(|row| row.id).collect();
+        let counts = counts(view, &scope, &ids, generation)?;
+        Ok(Part::of(page, |row| shown(&row, &counts, as_of), IdText::of))
     });
     Ok(part.await?)
 }
 
-fn key((micros, id): (i64, IdText)) -> Result<ByFirstSeen, Refusal> {
-    let refuse = || Refusal::invalid("cursor", "it is none of this list");
-    Ok(ByFirstSeen {
-        first_seen_at: Timestamp::from_microsecond(micros).map_err(|_range| refuse())?,
-        id: id.0.parse().map_err(|_no_id| refuse())?,
-    })
+fn key(id: IdText) -> Result<UpdateKey, Refusal> {
+    let no_id = |_| Refusal::invalid("cursor", "it is none of this list");
+    id.0.parse().map_err(no_id)
 }
 
 /// One update.
@@ -155,7 +149,12 @@ pub async fn get(
 ) -> Result<UpdateView, Refusal> {
     let found = ctx.db.read(move |view| {
         let generation = finding::generation(view, &scope, as_of)?;
-        let counts = counts(view, &scope, generation.map(|generation| generation.number))?;
+        let counts = counts(
+            view,
+            &scope,
+            &[id],
+            generation.map(|generation| generation.number),
+        )?;
         let row = update::get(view, &scope, id)?;
         let row = row.filter(|row| as_of.is_none_or(|at| row.first_seen_at <= at));
         Ok::<_, store::Error>(row.map(|row| shown(&row, &counts, as_of)))
@@ -166,10 +165,11 @@ pub async fn get(
 fn counts(
     view: &mut View,
     scope: &Scope,
+    updates: &[UpdateKey],
     generation: Option<u64>,
 ) -> Result<BTreeMap<UpdateKey, u64>, store::Error> {
     match generation {
-        Some(generation) => finding::counts(view, scope, generation),
+        Some(generation) => finding::counts(view, scope, updates, generation),
         None => Ok(BTreeMap::new()),
     }
 }

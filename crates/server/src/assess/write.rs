@@ -98,7 +98,7 @@ async fn write_findings(
         let written = context.db.write(move |tx| {
             let generation = finding::begin(tx, &scope, &holder, &basis, now)?;
             finding::write(tx, &scope, &holder, &generation, &chunks)?;
-            host::set_counts(tx, &scope, &holder, &counts)?;
+            host::set_counts(tx, &scope, &holder, &generation, &counts)?;
             Ok(generation)
         });
         let generation = written.await?;
@@ -118,6 +118,12 @@ async fn name_updates(context: &Context, kept: &mut TenantFleet) -> Result<(), E
     }
     let now = context.clock.now();
     let mut by_owner: BTreeMap<Owner, Vec<(usize, NewUpdate)>> = BTreeMap::new();
+    // Ids of one moment are in no order by themselves; in order, rows of neighbours come to lie beside each other.
+    let mut free: Vec<UpdateKey> = (first..all)
+        .map(|_| UpdateKey::new(millis(now), draw(&*context.chance)))
+        .collect();
+    free.sort_unstable();
+    let mut free = free.iter();
     for number in first..all {
         let update = UpdateNo(number as u32);
         let id = kept.fleet.updates().id(update);
@@ -137,11 +143,10 @@ async fn name_updates(context: &Context, kept: &mut TenantFleet) -> Result<(), E
             source_version: id.source_version.clone(),
             build: id.build.clone(),
         };
-        let key = UpdateKey::new(millis(now), draw(&*context.chance));
-        by_owner
-            .entry(owner)
-            .or_default()
-            .push((number, (key, identity, class)));
+        by_owner.entry(owner).or_default().push((
+            number,
+            (*free.next().expect("there is one for each"), identity, class),
+        ));
     }
     let mut keys = vec![UpdateKey([0; 16]); all - first];
     for (owner, updates) in by_owner {

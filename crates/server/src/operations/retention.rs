@@ -10,8 +10,8 @@ use std::future::Future;
 use store::content_grant::GrantReason;
 use store::lease::{self, Fence};
 use store::{
-    Error, Scope, Tx, Whole, content_grant, coverage, document, finding, host_change, host_document, session,
-    snapshot, tenant,
+    Error, Scope, Tx, Whole, content_grant, coverage, document, finding, host, host_change, host_document,
+    session, snapshot, tenant,
 };
 
 /// Rows that one transaction removes.
@@ -128,7 +128,14 @@ async fn forget_findings(
             None => Ok(0),
         }
     });
-    Ok(chunks + holes.await?)
+    let holes = holes.await?;
+    let counts = in_pieces(ctx, fence, || {
+        move |tx| match finding::generation(tx, &scope, Some(before))? {
+            Some(oldest) => host::forget_counts_before(tx, &scope, oldest.number, A_TIME),
+            None => Ok(0),
+        }
+    });
+    Ok(chunks + holes + counts.await?)
 }
 
 async fn forget_documents(

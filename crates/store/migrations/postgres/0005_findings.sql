@@ -23,12 +23,15 @@ CREATE TABLE finding_chunks (
 );
 CREATE INDEX finding_chunks_in_force ON finding_chunks (tenant_id, until_generation, update_id, chunk);
 
--- How many updates hosts miss, for 256 hosts in a row: a sync changes these of very many hosts at once.
+-- How many updates hosts miss, now and before, for 256 hosts in a row: a sync changes these of very many hosts at once.
 CREATE TABLE host_counts (
-    tenant_id BYTEA NOT NULL REFERENCES tenants (id),
+    tenant_id BYTEA NOT NULL,
     block BIGINT NOT NULL,
+    generation BIGINT NOT NULL,
+    until_generation BIGINT NOT NULL,
     counts BYTEA NOT NULL,
-    PRIMARY KEY (tenant_id, block)
+    PRIMARY KEY (tenant_id, block, generation),
+    FOREIGN KEY (tenant_id, generation) REFERENCES finding_generations (tenant_id, number)
 );
 
 CREATE TABLE coverage (

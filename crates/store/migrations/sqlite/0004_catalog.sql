@@ -109,8 +109,9 @@ CREATE TABLE updates (
     PRIMARY KEY (owner, id),
     UNIQUE (owner, source, source_version, build, origin, signing_keys)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX updates_by_time ON updates (owner, first_seen_at, id);
-CREATE INDEX updates_by_classification ON updates (owner, classification, first_seen_at, id);
+CREATE INDEX updates_by_classification ON updates (owner, classification, id);
+CREATE INDEX updates_by_package ON updates (owner, source, id);
+CREATE INDEX updates_by_state ON updates (owner, state, id);
 
 CREATE TABLE listings (
     owner BLOB NOT NULL,
@@ -127,4 +128,4 @@ CREATE TABLE listings (
     FOREIGN KEY (owner, update_id) REFERENCES updates (owner, id),
     FOREIGN KEY (source_owner, source_id) REFERENCES sources (owner, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX listings_by_source ON listings (source_owner, source_id, delisted_at);
+CREATE INDEX listings_by_source ON listings (source_owner, source_id, update_id, delisted_at);

@@ -1,6 +1,8 @@
-//! How many updates hosts miss. A sync changes that of very many hosts at once: it stands in blocks of hosts, beside their rows.
+//! How many updates hosts miss, by generations of findings. A sync changes that of very many hosts at once: it stands in blocks
+//! of hosts, beside their rows.
 
 use super::Host;
+use crate::finding::Generation;
 use crate::lease::Fence;
 use crate::value::values;
 use crate::{Error, Scope, Tx, View};
@@ -46,8 +48,11 @@ fn decode(bytes: &[u8], host: HostNo) -> Option<Counts> {
     })
 }
 
-/// Writes how many updates the hosts of these blocks miss, each in the order of numbers, under the assessor's lease. More than
-/// 65,535 are said to be as many.
+/// What stands for the end of what is in force.
+const OPEN: i64 = i64::MAX;
+
+/// Writes how many updates the hosts of these blocks miss, each in the order of numbers, to a generation that was begun in this
+/// transaction. More than 65,535 are said to be as many.
 ///
 /// # Errors
 /// [`Error::Fenced`] if another took the lease.
@@ -55,16 +60,28 @@ pub fn set_counts(
     tx: &mut Tx,
     scope: &Scope,
     fence: &Fence,
+    generation: &Generation,
     blocks: &[(CountsBlock, Vec<Counts>)],
 ) -> Result<(), Error> {
+    tx.execute_fenced(
+        fence,
+        [
+            "UPDATE host_counts SET until_generation = $2",
+            "tenant_id = $1 AND block = v.column1 AND until_generation = $3 AND generation < $2",
+            "",
+        ],
+        values![scope, generation.number, OPEN],
+        blocks.iter().map(|(block, _)| values![block.0]),
+    )?;
     let written = tx.execute_fenced(
         fence,
         [
-            "INSERT INTO host_counts (tenant_id, block, counts) SELECT $1, v.column1, v.column2",
-            "$1 IS NOT NULL",
-            "ON CONFLICT (tenant_id, block) DO UPDATE SET counts = excluded.counts",
+            "INSERT INTO host_counts (tenant_id, generation, until_generation, block, counts)
+             SELECT $1, $2, $3, v.column1, v.column2",
+            "$2 > 0",
+            "ON CONFLICT (tenant_id, block, generation) DO UPDATE SET counts = excluded.counts",
         ],
-        values![scope],
+        values![scope, generation.number, OPEN],
         blocks
             .iter()
             .map(|(block, counts)| values![block.0, encode(counts)]),
@@ -79,15 +96,32 @@ pub fn set_counts(
 
 /// Says of these hosts how many updates they miss.
 pub(super) fn fill(view: &mut View, scope: &Scope, hosts: &mut [Host]) -> Result<(), Error> {
+    fill_of(view, scope, hosts, OPEN - 1)
+}
+
+/// Says of these hosts how many updates they missed in a generation: none in generation 0, before the first.
+///
+/// # Errors
+/// Of the database.
+pub fn count_then(view: &mut View, scope: &Scope, hosts: &mut [Host], generation: u64) -> Result<(), Error> {
+    for host in &mut *hosts {
+        (host.missing, host.missing_security) = (0, 0);
+    }
+    let generation = i64::try_from(generation).unwrap_or(OPEN - 1);
+    fill_of(view, scope, hosts, generation)
+}
+
+fn fill_of(view: &mut View, scope: &Scope, hosts: &mut [Host], generation: i64) -> Result<(), Error> {
     let wanted: BTreeSet<u32> = hosts.iter().map(|host| host.host_no.0 / BLOCK).collect();
     let wanted: Vec<u32> = wanted.into_iter().collect();
     let mut found: HashMap<u32, Vec<u8>> = HashMap::new();
     for blocks in wanted.chunks(256) {
         let sql = format!(
-            "SELECT block, counts FROM host_counts WHERE tenant_id = $1 AND block IN ({})",
-            crate::db::placeholders(2, blocks.len())
+            "SELECT block, counts FROM host_counts
+             WHERE tenant_id = $1 AND generation <= $2 AND until_generation > $2 AND block IN ({})",
+            crate::db::placeholders(3, blocks.len())
         );
-        let mut values = values![scope];
+        let mut values = values![scope, generation];
         values.extend(blocks.iter().map(|block| (*block).into()));
         found.extend(view.list(sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?);
     }
@@ -101,6 +135,19 @@ pub(super) fn fill(view: &mut View, scope: &Scope, hosts: &mut [Host]) -> Result
         (host.missing, host.missing_security) = (counts.missing, counts.security);
     }
     Ok(())
+}
+
+/// Forgets what ended up to this generation; how many blocks, at most `limit`.
+///
+/// # Errors
+/// Of the database.
+pub fn forget_counts_before(tx: &mut Tx, scope: &Scope, generation: u64, limit: u32) -> Result<u64, Error> {
+    tx.execute(
+        "DELETE FROM host_counts WHERE (tenant_id, block, generation) IN (
+             SELECT tenant_id, block, generation FROM host_counts
+             WHERE tenant_id = $1 AND until_generation <= $2 LIMIT $3)",
+        values![scope, generation, limit],
+    )
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use store::content_grant::{ContentGrant, GrantReason};
 use store::document::DocumentKind;
 use store::snapshot::{Adopted, NewSnapshot};
 use store::source::{NewSource, SourceEdit, SourceKind, SourceState, SyncNote, Went};
-use store::update::{ByFirstSeen, Listing, UpdateClass, UpdateFilter, UpdateIdentity, UpdateState};
+use store::update::{Listing, UpdateClass, UpdateFilter, UpdateIdentity, UpdateState};
 use store::{Owner, acquisition, channel_match, content_grant, snapshot, source, update};
 
 pub fn source_id(number: u64) -> SourceId {
@@ -389,7 +389,7 @@ fn updates_are_listed_newest_first_by_package_class_and_owner() {
         .expect("updates");
         let pages = |scope, filter: UpdateFilter| {
             db.read(move |view| {
-                let (mut keys, mut before): (Vec<_>, Option<ByFirstSeen>) = (Vec::new(), None);
+                let (mut keys, mut before): (Vec<_>, Option<UpdateKey>) = (Vec::new(), None);
                 loop {
                     let page = update::page(view, &scope, &filter, before, 2)?;
                     keys.extend(page.rows.into_iter().map(|update| update.id));

@@ -6,7 +6,7 @@ use domain::assess::fleet::{ChunkNo, Counts, HostNo};
 use domain::id::NodeId;
 use roaring::RoaringBitmap;
 use store::coverage::Coverage;
-use store::finding::FindingChunk;
+use store::finding::{FindingChunk, Generation};
 use store::host::{CountsBlock, HostFilter, HostStanding, Standing};
 use store::lease::Fence;
 use store::{Db, Error, Scope, coverage, finding, host, lease};
@@ -69,7 +69,8 @@ fn findings_are_answered_as_they_were_known_then() {
         assert_eq!(hosts_at(&db, scope, 1, 20).await, [2, 65_536]);
         assert_eq!(hosts_at(&db, scope, 2, 19).await, [2]);
         assert_eq!(hosts_at(&db, scope, 2, 20).await, [0; 0]);
-        let counts = |generation| db.read(move |view| finding::counts(view, &scope, generation));
+        let asked = [1, 2].map(update_key);
+        let counts = |generation| db.read(move |view| finding::counts(view, &scope, &asked, generation));
         let counted = |generation| async move {
             counts(generation)
                 .await
@@ -148,13 +149,23 @@ fn how_much_hosts_miss_is_said_wherever_they_are_read() {
             };
             vec![(CountsBlock::of(HostNo(0)), missing.map(of).to_vec())]
         };
-        let write = |fence: Fence, counts: Vec<(CountsBlock, Vec<Counts>)>| {
-            db.write(move |tx| host::set_counts(tx, &scope, &fence, &counts))
+        let begin = |fence: Fence| db.write(move |tx| finding::begin(tx, &scope, &fence, "{}", at(1)));
+        let (first, second) = (begin(old.clone()).await, begin(old.clone()).await);
+        let (first, second) = (first.expect("begin"), second.expect("begin"));
+        let write = |fence: Fence, generation: Generation, counts: Vec<(CountsBlock, Vec<Counts>)>| {
+            db.write(move |tx| host::set_counts(tx, &scope, &fence, &generation, &counts))
         };
-        write(old.clone(), counts([1, 2, 65_535])).await.expect("write");
-        write(old.clone(), counts([4, 0, 300])).await.expect("write");
+        write(old.clone(), first, counts([1, 2, 65_535]))
+            .await
+            .expect("write");
+        write(old.clone(), second.clone(), counts([7, 7, 7]))
+            .await
+            .expect("write");
+        write(old.clone(), second.clone(), counts([4, 0, 300]))
+            .await
+            .expect("write");
         let new = a_fence(&db, 2, 31).await;
-        let late = write(old, counts([9, 9, 9])).await;
+        let late = write(old, second, counts([9, 9, 9])).await;
         assert!(matches!(late, Err(Error::Fenced { .. })), "{late:?}");
         drop(new);
         let read = db.read(move |view| {
@@ -170,6 +181,21 @@ fn how_much_hosts_miss_is_said_wherever_they_are_read() {
         assert_eq!(listed, [(0, 4, 2), (1, 0, 0), (2, 300, 150)]);
         assert_eq!(one.as_ref().map(said), Some((2, 300, 150)));
         assert_eq!(other.as_ref().map(said), Some((0, 4, 2)));
+        let then = |generation| {
+            let mut hosts: Vec<_> = one.iter().cloned().collect();
+            db.read(move |view| {
+                host::count_then(view, &scope, &mut hosts, generation)?;
+                Ok(hosts.iter().map(said).collect::<Vec<_>>())
+            })
+        };
+        assert_eq!(then(0).await.expect("read"), [(2, 0, 0)], "before the first");
+        assert_eq!(then(1).await.expect("read"), [(2, 65_535, 32_767)]);
+        assert_eq!(then(2).await.expect("read"), [(2, 300, 150)]);
+        let forget = |generation| db.write(move |tx| host::forget_counts_before(tx, &scope, generation, 10));
+        assert_eq!(forget(1).await.expect("forget"), 0, "what is in force is kept");
+        assert_eq!(forget(2).await.expect("forget"), 1);
+        assert_eq!(then(1).await.expect("read"), [(2, 0, 0)]);
+        assert_eq!(then(2).await.expect("read"), [(2, 300, 150)]);
     });
 }
 
@@ -255,7 +281,12 @@ fn coverage_is_answered_as_it_was_known_then_and_written_only_where_it_changed()
         write(holed.clone(), 1).await.expect("write");
         write(holed.clone(), 2).await.expect("write");
         write(whole.clone(), 3).await.expect("write");
-        let then = |generation| db.read(move |view| coverage::of_host(view, &scope, host_id(1), generation));
+        let then = |generation| {
+            db.read(move |view| {
+                let found = coverage::of_hosts(view, &scope, &[host_id(1)], generation)?;
+                Ok(found.into_values().next())
+            })
+        };
         assert_eq!(then(0).await.expect("read"), None);
         assert_eq!(then(2).await.expect("read"), Some(holed));
         assert_eq!(then(3).await.expect("read"), Some(whole));

@@ -166,8 +166,16 @@ fn of_hosts() -> Vec<Call> {
         };
         "host::set_counts" => {
             let counts = Counts { missing: 9, security: 9 };
-            host::set_counts(tx, scope, &world.fence, &[(CountsBlock::of(HostNo(0)), vec![counts])])
+            let blocks = [(CountsBlock::of(HostNo(0)), vec![counts])];
+            host::set_counts(tx, scope, &world.fence, &world.generation, &blocks)
         };
+        "host::count_then" => {
+            let own = world.scope;
+            let mut hosts: Vec<_> = host::get(tx, &own, host_id(1))?.into_iter().collect();
+            host::count_then(tx, scope, &mut hosts, 2)?;
+            Ok::<u64, Error>(hosts.iter().map(|host| u64::from(host.missing)).sum::<u64>())
+        };
+        "host::forget_counts_before" => host::forget_counts_before(tx, scope, 2, 10);
         "host::fleet" => {
             let mut hosts = Vec::new();
             host::fleet(tx, scope, |host| {
@@ -353,7 +361,7 @@ fn of_findings() -> Vec<Call> {
     calls! { |tx, scope, world|
         "finding::generation" => finding::generation(tx, scope, None);
         "finding::hosts" => finding::hosts(tx, scope, update_key(1), 2).map(|hosts| hosts.len());
-        "finding::counts" => finding::counts(tx, scope, 2).map(|counts| counts.len() as u64);
+        "finding::counts" => finding::counts(tx, scope, &[update_key(1)], 2).map(|counts| counts.len() as u64);
         "finding::of_chunk" => finding::of_chunk(tx, scope, ChunkNo(0), 2);
         "finding::each" => {
             let mut chunks = Vec::new();
@@ -364,7 +372,7 @@ fn of_findings() -> Vec<Call> {
             .map(|()| chunks)
         };
         "finding::forget_before" => finding::forget_before(tx, scope, at(9), 10);
-        "coverage::of_host" => coverage::of_host(tx, scope, host_id(1), 2);
+        "coverage::of_hosts" => coverage::of_hosts(tx, scope, &[host_id(1)], 2).map(|found| found.len() as u64);
         "coverage::standings" => coverage::standings(tx, scope, 2);
         "coverage::forget_before" => coverage::forget_before(tx, scope, 2, 10);
         "finding::write" => finding::write(tx, scope, &world.fence, &world.generation, &[a_chunk([5])]);

@@ -463,6 +463,8 @@ fn findings(tx: &mut Tx, scope: &Scope, fence: &Fence) -> Result<Generation, Err
         missing: 2,
         security: 1,
     };
-    host::set_counts(tx, scope, fence, &[(CountsBlock::of(HostNo(0)), vec![counts; 2])])?;
+    let blocks = [(CountsBlock::of(HostNo(0)), vec![counts; 2])];
+    host::set_counts(tx, scope, fence, &first, &blocks)?;
+    host::set_counts(tx, scope, fence, &second, &blocks)?;
     Ok(second)
 }
