@@ -149,7 +149,7 @@ fn offer(context: &Context, host: &AgentHost, open: &[Order], reported: &Reporte
     if host.state() != HostState::Active {
         return;
     }
-    let in_force = open.iter().filter(|order| order.withdrawn_at.is_none());
+    let mut in_force = open.iter().filter(|order| order.withdrawn_at.is_none());
     for order in in_force.clone() {
         if !reported.has(order) && order.number > reported.highest {
             answers.orders.push(OfferedOrder {
@@ -160,7 +160,7 @@ fn offer(context: &Context, host: &AgentHost, open: &[Order], reported: &Reporte
         }
     }
     answers.orders.truncate(protocol::limits::ORDERS);
-    answers.ticket = in_force.last().map(|order| {
+    answers.ticket = in_force.next_back().map(|order| {
         ticket::issue(
             context,
             host.id(),

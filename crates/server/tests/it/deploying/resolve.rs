@@ -298,7 +298,7 @@ async fn why_nothing_is_installed_is_told_apart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_way_back_leads_to_what_was_replaced_while_that_can_be_had() {
     let (old, new) = (Package::new("app", "1.0-1"), Package::new("app", "2.0-1"));
-    let shop = Shop::new(&[old.clone()], &[old.clone(), new.clone()]).await;
+    let shop = Shop::new(std::slice::from_ref(&old), &[old.clone(), new.clone()]).await;
     let (context, scope) = (&shop.fleet.world.context, shop.fleet.world.scope());
     let forward = shop
         .forward(&[shop.update("app", "2.0-1")])
@@ -307,7 +307,7 @@ async fn the_way_back_leads_to_what_was_replaced_while_that_can_be_had() {
     assert_eq!(forward.way_back, WayBack::Yes, "its source lists it still");
     assert_eq!(forward.former[0].sha256, content::sha256(&old.deb()));
     // The vendor lists the new one alone; the old file was not fetched.
-    shop.publish(&[new.clone()]).await;
+    shop.publish(std::slice::from_ref(&new)).await;
     let update = [shop.update("app", "2.0-1")];
     let forward = shop.forward(&update).await.expect("forward");
     let without = WayBack::No {
@@ -321,7 +321,7 @@ async fn the_way_back_leads_to_what_was_replaced_while_that_can_be_had() {
         WayBack::Yes
     );
     // The host goes forward, and back.
-    shop.report(&[new.clone()]).await;
+    shop.report(std::slice::from_ref(&new)).await;
     let updates = former_updates(context, &scope, shop.host, &forward.packages)
         .await
         .expect("it is listed");
@@ -342,7 +342,7 @@ async fn the_way_back_leads_to_what_was_replaced_while_that_can_be_had() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_update_that_its_source_replaced_is_retracted_and_one_that_it_lists_is_not() {
     let (old, new) = (Package::new("app", "1.0-1"), Package::new("app", "2.0-1"));
-    let shop = Shop::new(&[old.clone()], &[old.clone(), new.clone()]).await;
+    let shop = Shop::new(std::slice::from_ref(&old), &[old.clone(), new.clone()]).await;
     let (context, scope) = (&shop.fleet.world.context, shop.fleet.world.scope());
     let updates = [shop.update("app", "1.0-1"), shop.update("app", "2.0-1")];
     let gone = async || {

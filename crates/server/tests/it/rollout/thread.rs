@@ -119,7 +119,7 @@ async fn an_inventory_from_before_the_end_proves_nothing() {
     hand.comes(&yard).await;
     // It ends later than the inventory was made that the check-in names.
     let report = hand.says(&yard, &taken, Stage::NotInEffect);
-    report.since = report.since + jiff::SignedDuration::from_mins(1);
+    report.since += jiff::SignedDuration::from_mins(1);
     hand.comes(&yard).await;
     assert_eq!(yard.shown(&change).await, ["verifying"]);
     yard.pass(jiff::SignedDuration::from_mins(1));
