@@ -7,7 +7,7 @@ use crate::session::upload::Shelf;
 use domain::digest::Sha256Digest;
 use domain::host::facts::{HostFacts, Known, PendingRestart, RebootReason, Sight};
 use domain::host::inventory::{Inventory, PackageState};
-use domain::order::Order;
+use domain::order::{Order, RebootRule};
 use protocol::document::facts::FactsDocument;
 use protocol::document::inventory::InventoryDocument;
 use protocol::document::{Document, DocumentKind};
@@ -61,7 +61,7 @@ fn judge(order: &Order, inventory: &Inventory, restart: &Known<PendingRestart>) 
         .map(|removal| format!("{} is still there", removal.name));
     let missing: Vec<String> = absent.chain(left).collect();
     let (old, reboot) = match restart {
-        Known::Known(pending) => (old(pending), reboot(pending)),
+        Known::Known(pending) => (old(pending), reboot(pending, order.reboot)),
         Known::Unknown { why } => (Some(format!("what still runs old code is unknown: {why}")), None),
     };
     Seen {
@@ -77,14 +77,19 @@ fn old(pending: &PendingRestart) -> Option<String> {
         .cloned()
         .collect();
     match (names.is_empty(), pending.sight) {
-        (false, _) => Some(format!("{} still run replaced files", some_of(&names))),
+        (false, _) => Some(format!("replaced files are still run by {}", some_of(&names))),
         (true, Sight::Partial) => Some("not all processes could be looked at".to_owned()),
         (true, Sight::Whole) => None,
     }
 }
 
-fn reboot(pending: &PendingRestart) -> Option<String> {
-    let reasons: Vec<String> = pending.reboot.iter().map(reason).collect();
+/// Why the host has to restart. Services that still run old code by now are those that are not restarted alone: they are a
+/// reason where the host may be restarted.
+fn reboot(pending: &PendingRestart, rule: RebootRule) -> Option<String> {
+    let mut reasons: Vec<String> = pending.reboot.iter().map(reason).collect();
+    if rule != RebootRule::Never {
+        reasons.extend(pending.services.iter().cloned());
+    }
     (!reasons.is_empty()).then(|| format!("the host has to restart for {}", some_of(&reasons)))
 }
 
@@ -203,10 +208,32 @@ mod tests {
             ..PendingRestart::default()
         };
         let seen = seen(Known::Known(pending));
-        let old =
-            "s1.service, s2.service, s3.service, s4.service, s5.service and 2 more still run replaced files";
+        let old = "replaced files are still run by s1.service, s2.service, s3.service, s4.service, s5.service and 2 more";
         assert_eq!(seen.old.as_deref(), Some(old));
         assert!(seen.reboot.is_some());
+    }
+
+    #[test]
+    fn a_service_that_is_not_restarted_alone_is_a_reason_for_the_host_to_restart_where_it_may() {
+        let inventory = installed("2", PackageState::Installed);
+        let logind = || {
+            Known::Known(PendingRestart {
+                services: vec!["systemd-logind.service".to_owned()],
+                ..PendingRestart::default()
+            })
+        };
+        assert_eq!(
+            judge(&order(), &inventory, &logind()).reboot,
+            None,
+            "its rule is never"
+        );
+        let rebooting = Order {
+            reboot: RebootRule::IfNeeded { notice_seconds: 0 },
+            ..order()
+        };
+        let seen = judge(&rebooting, &inventory, &logind());
+        assert!(seen.reboot.is_some_and(|why| why.contains("systemd-logind")));
+        assert_eq!(judge(&rebooting, &inventory, &quiet()).reboot, None);
     }
 
     #[test]
