@@ -147,10 +147,7 @@ impl Transaction {
         if let Some(late) = self.wait_for_dpkg() {
             return Ok(Ran::Ended(late));
         }
-        if let Some(interrupted) = repair()? {
-            self.say(&interrupted.said);
-            self.notes.push(format!("{} before; repaired", interrupted.what));
-        }
+        self.mend()?;
         if is_as_ordered(&self.job.order, &Installed::read()?) {
             // Unless it was so before anything was begun, apt was cut off after its work.
             if self.beginning.runs > 0 {
@@ -172,6 +169,21 @@ impl Transaction {
         let status = self.apt()?;
         let said = output::since(&self.output, from);
         self.judge(status, &said)
+    }
+
+    /// Finishes what was left unfinished. What this very order left in the middle of unpacking may be beyond dpkg alone, for a
+    /// package waits for one that is not there yet: then apt goes on with it.
+    fn mend(&mut self) -> Result<(), Trouble> {
+        match repair() {
+            Ok(None) => {}
+            Ok(Some(interrupted)) => {
+                self.say(&interrupted.said);
+                self.notes.push(format!("{} before; repaired", interrupted.what));
+            }
+            Err(trouble) if self.beginning.runs > 0 => self.notes.push(trouble.detail),
+            Err(trouble) => return Err(trouble),
+        }
+        Ok(())
     }
 
     /// Waits until nobody uses dpkg, and says who does. What was cut off waits longer: it is repaired even when it is late.

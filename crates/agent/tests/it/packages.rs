@@ -5,6 +5,7 @@ mod booted;
 mod cut_off;
 mod exact;
 mod faults;
+mod kills;
 mod publisher;
 mod real;
 pub mod room;

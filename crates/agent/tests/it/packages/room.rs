@@ -44,6 +44,7 @@ mount --bind "$TEST" "$BOX/root/room/it"
 mount --bind "$AGENT" "$BOX/root/usr/bin/patchyard-agent"
 cp --dereference /etc/resolv.conf /etc/hosts "$BOX/root/etc"
 exec chroot "$BOX/root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "PATCHYARD_ROOM=$SUITE" \
+    ${PATCHYARD_KILLS:+"PATCHYARD_KILLS=$PATCHYARD_KILLS"} ${CI:+"CI=$CI"} \
     /room/it --exact "$NAME" --nocapture --test-threads=1
 "#;
 
