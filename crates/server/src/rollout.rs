@@ -15,7 +15,7 @@ pub use need::{NeedFound, of as need_of, transaction_of};
 pub use open::OpenOrders;
 pub use stage::run as stage_asked;
 pub use transaction::{File, Transaction};
-pub use world::{Known, KnownChange, approval_of, read};
+pub use world::{Known, KnownChange, approval_of, known, retracted};
 
 use crate::assess::LoadError;
 use crate::context::Context;
@@ -27,6 +27,8 @@ use store::{Scope, View, deployment, rollout_change};
 
 /// Check-ins in a row that a host may miss before it is given no order.
 const MISSED: i64 = 3;
+/// Things that are named where there are many.
+const NAMED: usize = 5;
 
 /// Why changes could not be planned, or not carried out.
 #[derive(Debug, thiserror::Error)]

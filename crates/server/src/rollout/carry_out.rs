@@ -4,7 +4,7 @@
 
 mod orders;
 
-use super::{Known, KnownChange, RolloutError, need, read, silence};
+use super::{Known, KnownChange, RolloutError, known, need};
 use crate::agents;
 use crate::app::change::{Mark, Record, record_of_server};
 use crate::app::permission::{Noun, Verb};
@@ -72,11 +72,7 @@ async fn plan_tenant(
     scope: Scope,
     done: &mut Done,
 ) -> Result<bool, RolloutError> {
-    let silence = silence(context);
-    let known = context
-        .db
-        .attempt_read(move |view| read(view, &scope, silence))
-        .await?;
+    let known = known(context, scope).await?;
     if look_again(context, fence, scope, &known).await? {
         return Ok(true);
     }

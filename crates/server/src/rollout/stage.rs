@@ -1,20 +1,16 @@
 //! Fetching what changes need, before any order is made: each file verified, scanned, recorded and pinned by `catalog`. What
 //! could not be had is said with the change, and tried again.
 
-use super::{RolloutError, approval_of, transaction_of};
+use super::{NAMED, RolloutError, approval_of, retracted, transaction_of};
 use crate::catalog::acquire::acquire;
-use crate::catalog::resolve::{NeededFile, retracted};
+use crate::catalog::resolve::NeededFile;
 use crate::context::{Context, Work};
 use crate::reconcile::Outcome;
-use domain::order::Direction;
 use std::collections::BTreeSet;
 use store::content_grant::{self, ContentGrant, GrantReason};
 use store::lease::{self, Fence};
 use store::rollout_change::{self, ChangeStaging, RolloutChange};
 use store::{Scope, Whole, deployment};
-
-/// Files that could not be had which are named.
-const NAMED: usize = 5;
 
 /// The periodic run: fetches for every change that asked for it.
 ///
@@ -52,7 +48,8 @@ async fn stage(
     change: &RolloutChange,
 ) -> Result<ChangeStaging, RolloutError> {
     let wanted = wanted(context, scope, change).await?;
-    let detail = match gone(context, scope, change).await? {
+    let approval = approval_of(change)?;
+    let detail = match retracted(context, scope, &approval).await? {
         Some(gone) => gone,
         None => {
             let files: Vec<NeededFile> = wanted.needed.iter().cloned().collect();
@@ -105,25 +102,6 @@ async fn wanted(context: &Context, scope: Scope, change: &RolloutChange) -> Resu
         Ok::<_, RolloutError>(files)
     });
     read.await
-}
-
-/// Which of the change's updates their sources took back, in words.
-async fn gone(
-    context: &Context,
-    scope: Scope,
-    change: &RolloutChange,
-) -> Result<Option<String>, RolloutError> {
-    let approval = approval_of(change)?;
-    if approval.direction == Direction::BackOut {
-        return Ok(None);
-    }
-    let gone = retracted(context, &scope, &approval.release.updates).await?;
-    let words = gone.iter().map(|(update, since)| {
-        let (source, version) = (&update.source, &update.source_version);
-        format!("{source} {version} was replaced or taken back by its source at {since}")
-    });
-    let words: Vec<String> = words.take(NAMED).collect();
-    Ok((!words.is_empty()).then(|| words.join("; ")))
 }
 
 fn grant(scope: Scope, change: &RolloutChange, file: &NeededFile) -> ContentGrant {

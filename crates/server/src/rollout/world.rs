@@ -1,11 +1,14 @@
 //! What a tenant's plan depends on, read from rows of one moment.
 
-use super::RolloutError;
 use super::words::{self, Seen};
+use super::{NAMED, RolloutError, silence};
+use crate::catalog::resolve;
+use crate::context::Context;
 use domain::assess::fleet::HostNo;
 use domain::change::Approval;
 use domain::digest::Sha256Digest;
 use domain::id::ChangeId;
+use domain::order::Direction;
 use domain::rollout::plan::{Change, Host, Member, Need, Staging, Standing, State, TransactionNo, World};
 use jiff::SignedDuration;
 use protocol::order::ApprovalDocument;
@@ -38,6 +41,8 @@ pub struct KnownChange {
     pub approval: Approval,
     /// In the order of the world's members.
     pub members: Vec<deployment::Member>,
+    /// Which of its updates their sources took back, in words: nothing more of it is begun.
+    pub retracted: Option<String>,
 }
 
 impl Known {
@@ -61,7 +66,7 @@ pub fn approval_of(row: &RolloutChange) -> Result<Approval, RolloutError> {
 ///
 /// # Errors
 /// Of the database, or of a kept approval.
-pub fn read(view: &mut View, scope: &Scope, silence: SignedDuration) -> Result<Known, RolloutError> {
+fn read(view: &mut View, scope: &Scope, silence: SignedDuration) -> Result<Known, RolloutError> {
     let generation = rollout_change::generation(view, scope)?;
     let mut numbers = Transactions::default();
     let (mut rows, mut changes) = (Vec::new(), Vec::new());
@@ -94,6 +99,7 @@ pub fn read(view: &mut View, scope: &Scope, silence: SignedDuration) -> Result<K
             row,
             approval,
             members,
+            retracted: None,
         });
     }
     let hosts = match changes.is_empty() {
@@ -111,6 +117,51 @@ pub fn read(view: &mut View, scope: &Scope, silence: SignedDuration) -> Result<K
         transactions: numbers.digests,
         hosts,
     })
+}
+
+/// The world of a tenant, in which what sources took back is not to be had any more.
+///
+/// # Errors
+/// As [`read`].
+pub async fn known(context: &Context, scope: Scope) -> Result<Known, RolloutError> {
+    let silence = silence(context);
+    let mut known = context
+        .db
+        .attempt_read(move |view| read(view, &scope, silence))
+        .await?;
+    for (change, row) in known.world.changes.iter_mut().zip(&mut known.changes) {
+        row.retracted = retracted(context, scope, &row.approval).await?;
+        if row.retracted.is_none() {
+            continue;
+        }
+        for member in &mut change.members {
+            if matches!(member.need, Need::Packages(_)) {
+                member.need = Need::NotBuilt;
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// Which updates of an approval their sources took back, in words. What goes back was taken back by then.
+///
+/// # Errors
+/// Of the database.
+pub async fn retracted(
+    context: &Context,
+    scope: Scope,
+    approval: &Approval,
+) -> Result<Option<String>, store::Error> {
+    if approval.direction == Direction::BackOut {
+        return Ok(None);
+    }
+    let gone = resolve::retracted(context, &scope, &approval.release.updates).await?;
+    let words = gone.iter().map(|(update, since)| {
+        let (source, version) = (&update.source, &update.source_version);
+        format!("{source} {version} was replaced or taken back by its source at {since}")
+    });
+    let words: Vec<String> = words.take(NAMED).collect();
+    Ok((!words.is_empty()).then(|| words.join("; ")))
 }
 
 /// Numbers for transactions as they come.

@@ -3,15 +3,14 @@
 
 use crate::agents::refusal::Refusal;
 use crate::agents::registry::{AgentHost, mode_of};
-use crate::catalog::resolve::retracted;
 use crate::context::Context;
-use crate::rollout::{RolloutError, approval_of, words};
+use crate::rollout::{RolloutError, approval_of, retracted, words};
 use domain::change::Approval;
 use domain::digest::Sha256Digest;
 use domain::host::mode::Mode;
 use domain::id::HostId;
 use domain::identity::BootId;
-use domain::order::{Direction, Go, LEASE_SECONDS};
+use domain::order::{Go, LEASE_SECONDS};
 use failpoint::{Point, reach};
 use jiff::{SignedDuration, Timestamp};
 use protocol::message::check_in;
@@ -84,10 +83,7 @@ async fn permit(context: &Context, asking: Asking) -> Result<Option<u32>, Rollou
     let Some(approval) = looking.await? else {
         return Ok(None);
     };
-    let updates = &approval.release.updates;
-    if approval.direction == Direction::Forward
-        && !retracted(context, &asking.scope, updates).await?.is_empty()
-    {
+    if retracted(context, asking.scope, &approval).await?.is_some() {
         return Ok(None);
     }
     let permitting = context.db.attempt(move |tx| permit_in(tx, &asking));

@@ -72,16 +72,14 @@ pub(super) async fn judge(
     let mut detail = report.detail.clone();
     let mut is_over = report.stage.is_end();
     if matches!(stage, OrderStage::Succeeded | OrderStage::NotInEffect) {
-        match shown_by(host, message, report.since) {
-            None => {
-                (stage, is_over) = (OrderStage::Verifying, false);
-            }
-            Some(inventory) if !is_shown(context, host, order, inventory).await? => {
+        match proof(context, host, message, (report, order)).await? {
+            Proof::Shown => {}
+            Proof::Awaited => (stage, is_over) = (OrderStage::Verifying, false),
+            Proof::NotShown => {
                 (stage, failure) = words::stage(Observation::Failed(Failure::NotSeen));
                 detail = "The host says that it is installed, and its inventory afterwards does not show it."
                     .to_owned();
             }
-            Some(_) => {}
         }
     }
     let now = context.clock.now();
@@ -109,12 +107,37 @@ pub(super) async fn judge(
     }))
 }
 
-/// The inventory of the host that was made since then, if the server has it.
-fn shown_by(host: &AgentHost, message: &CheckIn, since: Timestamp) -> Option<Sha256Digest> {
+/// What a host's inventory says of the success that the host reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// It shows all that was ordered, and is younger than the order: before, the host had something else.
+    Shown,
+    /// It was made after the end, and does not show it.
+    NotShown,
+    /// It is older, or not here yet.
+    Awaited,
+}
+
+async fn proof(
+    context: &Context,
+    host: &AgentHost,
+    message: &CheckIn,
+    (report, order): (&OrderReport, &Order),
+) -> Result<Proof, Refusal> {
     let mut named = message.documents.iter();
-    let inventory = named.find(|name| name.kind == DocumentKind::Inventory)?;
-    let is_here = host.current(DocumentKind::Inventory) == Some(inventory.digest);
-    (is_here && inventory.observed_at >= since).then_some(inventory.digest)
+    let inventory = named.find(|name| name.kind == DocumentKind::Inventory);
+    let is_here = |digest| host.current(DocumentKind::Inventory) == Some(digest);
+    let Some(inventory) = inventory.filter(|name| is_here(name.digest)) else {
+        return Ok(Proof::Awaited);
+    };
+    if inventory.observed_at < order.made_at {
+        return Ok(Proof::Awaited);
+    }
+    Ok(match is_shown(context, host, order, inventory.digest).await? {
+        true => Proof::Shown,
+        false if inventory.observed_at >= report.since => Proof::NotShown,
+        false => Proof::Awaited,
+    })
 }
 
 async fn is_shown(

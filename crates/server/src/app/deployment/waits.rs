@@ -7,6 +7,7 @@ use crate::rollout::{self, words};
 use domain::assess::fleet::HostNo;
 use domain::id::ChangeId;
 use domain::rollout::plan::plan;
+use domain::rollout::waiting::Waiting;
 use std::collections::HashMap;
 use store::Scope;
 
@@ -15,18 +16,19 @@ pub(super) type Waits = HashMap<(ChangeId, HostNo), (&'static str, String)>;
 
 /// Plans, and says what waits.
 pub(super) async fn of_tenant(ctx: &Context, scope: Scope) -> Result<Waits, Refusal> {
-    let silence = rollout::silence(ctx);
-    let known = ctx
-        .db
-        .attempt_read(move |view| rollout::read(view, &scope, silence));
-    let known = known.await.map_err(of_rollout)?;
+    let known = rollout::known(ctx, scope).await.map_err(of_rollout)?;
     let now = ctx.clock.now();
     let planning = tokio::task::spawn_blocking(move || {
         let changes = known.change_ids();
         let plan = plan(&known.world, now);
         let waits = plan.waiting.into_iter().filter_map(|waits| {
-            let change = changes.get(usize::try_from(waits.change.0).ok()?)?;
-            Some(((*change, waits.host), words::waiting(waits.why, &changes)))
+            let change = known.changes.get(usize::try_from(waits.change.0).ok()?)?;
+            let (word, sentence) = words::waiting(waits.why, &changes);
+            let sentence = match (waits.why, &change.retracted) {
+                (Waiting::NotBuilt, Some(retracted)) => retracted.clone(),
+                _ => sentence,
+            };
+            Some(((change.row.id, waits.host), (word, sentence)))
         });
         waits.collect()
     });

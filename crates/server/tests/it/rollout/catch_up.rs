@@ -96,9 +96,11 @@ async fn nothing_begins_when_the_changes_time_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_its_source_took_back_is_not_begun() {
+async fn what_its_source_took_back_is_neither_begun_nor_ordered() {
     let (mut yard, mut hands) = Yard::new(2).await;
-    let change = yard.deploy(&yard.request().await).await;
+    let mut request = yard.request().await;
+    request["at_once"] = json!(1);
+    let change = yard.deploy(&request).await;
     yard.settle().await;
     let taken = hands[0].takes(&yard).await;
     hands[0].comes(&yard).await;
@@ -115,5 +117,12 @@ async fn what_its_source_took_back_is_not_begun() {
         None,
         "its update was replaced"
     );
-    assert_eq!(yard.shown(&change).await.len(), 2);
+    hands[0].fails(&yard, &taken, FailureKind::Busy);
+    hands[0].comes(&yard).await;
+    yard.settle().await;
+    assert!(hands[1].comes(&yard).await.orders.is_empty());
+    let waiting = yard.deployment(&change, hands[1].agent.host).await["waiting"].clone();
+    assert_eq!(waiting["code"], "not_built");
+    let why = waiting["sentence"].as_str().expect("words");
+    assert!(why.starts_with("app 2.0-1 was replaced or taken back"), "{why}");
 }

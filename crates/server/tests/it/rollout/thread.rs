@@ -1,6 +1,7 @@
 //! The main thread: seen, approved, ordered, permitted, installed, proved.
 
 use super::yard::Yard;
+use jiff::SignedDuration;
 use protocol::message::check_in::Mode;
 use protocol::message::orders::{FailureKind, Stage};
 use serde_json::json;
@@ -108,23 +109,35 @@ async fn success_that_no_inventory_shows_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_inventory_from_before_the_end_proves_nothing() {
-    let (mut yard, mut hands) = Yard::new(1).await;
+async fn an_inventory_from_before_the_order_proves_nothing_and_one_from_before_the_end_no_failure() {
+    let (mut yard, mut hands) = Yard::new(2).await;
     let change = yard.deploy(&yard.request().await).await;
     yard.settle().await;
-    let hand = &mut hands[0];
-    let taken = hand.takes(&yard).await;
-    assert!(hand.asks_to_begin(&yard, &taken).await.is_some());
-    hand.installs(&taken);
-    hand.comes(&yard).await;
-    // It ends later than the inventory was made that the check-in names.
-    let report = hand.says(&yard, &taken, Stage::NotInEffect);
-    report.since += jiff::SignedDuration::from_mins(1);
-    hand.comes(&yard).await;
-    assert_eq!(yard.shown(&change).await, ["verifying"]);
-    yard.pass(jiff::SignedDuration::from_mins(1));
-    hand.comes(&yard).await;
-    assert_eq!(yard.shown(&change).await, ["not_in_effect"]);
+    let old = SignedDuration::from_hours(1);
+    for (number, installs) in [(0, true), (1, false)] {
+        let hand = &mut hands[number];
+        let taken = hand.takes(&yard).await;
+        assert!(hand.asks_to_begin(&yard, &taken).await.is_some());
+        if installs {
+            hand.installs(&taken);
+            hand.age = old;
+        }
+        let report = hand.says(&yard, &taken, Stage::NotInEffect);
+        report.since = report.since + SignedDuration::from_mins(1);
+        hand.comes(&yard).await;
+        hand.comes(&yard).await;
+        assert_eq!(
+            yard.deployment(&change, hand.agent.host).await["shown"],
+            "verifying"
+        );
+    }
+    yard.pass(SignedDuration::from_mins(1));
+    for (number, shown) in [(0, "not_in_effect"), (1, "failed")] {
+        let hand = &mut hands[number];
+        hand.age = SignedDuration::ZERO;
+        hand.comes(&yard).await;
+        assert_eq!(yard.deployment(&change, hand.agent.host).await["shown"], shown);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -35,6 +35,8 @@ pub struct Hand {
     pub reports: Vec<OrderReport>,
     pub highest: u64,
     pub outputs: Vec<Vec<u8>>,
+    /// How old its reading of itself is when it checks in.
+    pub age: SignedDuration,
 }
 
 /// An order that a host took, with the digest that it is known by.
@@ -68,6 +70,7 @@ impl Yard {
                 reports: Vec::new(),
                 highest: 0,
                 outputs: Vec::new(),
+                age: SignedDuration::ZERO,
             };
             hand.comes(&yard).await;
             hands.push(hand);
@@ -245,7 +248,7 @@ impl Hand {
             .map(|(kind, bytes)| DocumentName {
                 kind: *kind,
                 digest: protocol::sha256(bytes),
-                observed_at: world.now(),
+                observed_at: world.now() - self.age,
             })
             .collect();
         message.mode = self.mode;
