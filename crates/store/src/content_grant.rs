@@ -16,6 +16,8 @@ words! {
         Document = "document",
         /// A package file that something approved needs.
         PackageFile = "package_file",
+        /// A package file that some host misses, fetched before anybody asked for it.
+        Missed = "missed",
         /// Evidence of what was done.
         Evidence = "evidence",
     }

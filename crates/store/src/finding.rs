@@ -14,6 +14,10 @@ use std::ops::ControlFlow;
 /// What stands for the end of what is in force.
 const OPEN: i64 = i64::MAX;
 
+/// Chunks with their bitmaps, each looked up by its whole key.
+const CHUNKS: &str = "finding_chunks f CROSS JOIN finding_bitmaps b WHERE b.tenant_id = f.tenant_id
+    AND b.update_id = f.update_id AND b.chunk = f.chunk AND b.generation = f.generation AND";
+
 /// What the assessor knew at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generation {
@@ -115,23 +119,35 @@ pub fn write(
             ],
         )?;
     }
-    let rows = there
-        .iter()
-        .map(|((update, chunk), hosts)| Ok(values![*update, chunk.0, hosts.len(), bytes_of(hosts)?]));
-    let rows = rows.collect::<Result<Vec<_>, Error>>()?;
     let written = tx.execute_fenced(
         fence,
         [
-            "INSERT INTO finding_chunks (tenant_id, generation, until_generation, update_id, chunk, hosts, bitmap)
-             SELECT $1, $2, $3, v.column1, v.column2, v.column3, v.column4",
+            "INSERT INTO finding_chunks (tenant_id, generation, until_generation, update_id, chunk, hosts)
+             SELECT $1, $2, $3, v.column1, v.column2, v.column3",
             "$2 > 0",
-            "ON CONFLICT (tenant_id, update_id, chunk, generation) DO UPDATE SET
-                 hosts = excluded.hosts, bitmap = excluded.bitmap",
+            "ON CONFLICT (tenant_id, update_id, chunk, generation) DO UPDATE SET hosts = excluded.hosts",
         ],
         values![scope, generation.number, OPEN],
-        rows,
+        there
+            .iter()
+            .map(|((update, chunk), hosts)| values![*update, chunk.0, hosts.len()]),
     )?;
-    match written == there.len() as u64 {
+    let bitmaps = there
+        .iter()
+        .map(|((update, chunk), hosts)| Ok(values![*update, chunk.0, bytes_of(hosts)?]));
+    let bitmaps = bitmaps.collect::<Result<Vec<_>, Error>>()?;
+    let bitmaps = tx.execute_fenced(
+        fence,
+        [
+            "INSERT INTO finding_bitmaps (tenant_id, generation, update_id, chunk, bitmap)
+             SELECT $1, $2, v.column1, v.column2, v.column3",
+            "$2 > 0",
+            "ON CONFLICT (tenant_id, update_id, chunk, generation) DO UPDATE SET bitmap = excluded.bitmap",
+        ],
+        values![scope, generation.number],
+        bitmaps,
+    )?;
+    match written == there.len() as u64 && bitmaps == written {
         true => Ok(()),
         false => Err(Error::Fenced {
             lease: fence.name().to_owned().into(),
@@ -180,8 +196,10 @@ pub fn hosts(
     generation: u64,
 ) -> Result<RoaringBitmap, Error> {
     let chunks = view.list(
-        "SELECT bitmap FROM finding_chunks
-         WHERE tenant_id = $1 AND update_id = $2 AND generation <= $3 AND until_generation > $3",
+        format!(
+            "SELECT b.bitmap FROM {CHUNKS}
+             f.tenant_id = $1 AND f.update_id = $2 AND f.generation <= $3 AND +f.until_generation > $3"
+        ),
         values![scope, update, generation],
         |row| bitmap(row, 0),
     )?;
@@ -227,10 +245,19 @@ pub fn of_chunk(
     generation: u64,
 ) -> Result<Vec<FindingChunk>, Error> {
     view.list(
-        "SELECT update_id, bitmap FROM finding_chunks
-         WHERE tenant_id = $1 AND until_generation > $2 AND generation <= $2 AND chunk = $3 ORDER BY update_id",
+        format!(
+            "SELECT f.update_id, b.bitmap FROM {CHUNKS}
+             f.tenant_id = $1 AND f.until_generation > $2 AND f.generation <= $2 AND f.chunk = $3
+             ORDER BY f.update_id"
+        ),
         values![scope, generation, chunk.0],
-        |row| Ok(FindingChunk { update: row.get(0)?, chunk, hosts: bitmap(row, 1)? }),
+        |row| {
+            Ok(FindingChunk {
+                update: row.get(0)?,
+                chunk,
+                hosts: bitmap(row, 1)?,
+            })
+        },
     )
 }
 
@@ -245,8 +272,11 @@ pub fn each(
     mut take: impl FnMut(FindingChunk) -> Result<(), Error>,
 ) -> Result<(), Error> {
     view.each(
-        "SELECT update_id, chunk, bitmap FROM finding_chunks
-         WHERE tenant_id = $1 AND until_generation > $2 AND generation <= $2 ORDER BY update_id, chunk",
+        format!(
+            "SELECT f.update_id, f.chunk, b.bitmap FROM {CHUNKS}
+             f.tenant_id = $1 AND f.until_generation > $2 AND f.generation <= $2
+             ORDER BY f.update_id, f.chunk"
+        ),
         values![scope, generation],
         |row| {
             take(FindingChunk {

@@ -6,7 +6,6 @@ use crate::{Error, Tx, View, Whole};
 use domain::assess::fleet::PackageId;
 use domain::host::inventory::BuildFingerprint;
 use std::collections::{HashMap, HashSet};
-use std::ops::ControlFlow;
 
 /// A package as some host has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -121,6 +120,12 @@ fn next_free(view: &mut View) -> Result<u32, Error> {
     Ok(next.unwrap_or(0))
 }
 
+/// What stands between the fields of a package, and between packages, where many come in one row.
+const FIELD: char = '\u{1f}';
+const RECORD: char = '\u{1e}';
+/// Packages in one such row.
+const IN_A_ROW: u32 = 512;
+
 /// Hands over every package from this number on, in the order of numbers: for filling an interner.
 ///
 /// # Errors
@@ -131,15 +136,74 @@ pub fn all_from(
     from: PackageId,
     mut take: impl FnMut(PackageId, Package) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    view.each(
-        format!("SELECT {COLUMNS} FROM packages WHERE id >= $1 ORDER BY id"),
-        values![from.0],
-        |row| {
-            let (id, package) = read(row)?;
+    let end = next_free(view)?;
+    for start in (from.0..end).step_by(IN_A_ROW as usize) {
+        for (id, package) in between(view, start, start.saturating_add(IN_A_ROW))? {
             take(id, package)?;
-            Ok(ControlFlow::Continue(()))
-        },
-    )
+        }
+    }
+    Ok(())
+}
+
+/// The packages with these numbers. They come in one row: handing over a row costs more than reading it. Names and versions are
+/// texts of hosts: where one holds what stands between fields, there is one too many, and each comes in a row of its own.
+fn between(view: &mut View, start: u32, end: u32) -> Result<Vec<(PackageId, Package)>, Error> {
+    let hex = if view.is_sqlite() {
+        "hex(fingerprint)"
+    } else {
+        "encode(fingerprint, 'hex')"
+    };
+    let fields = ["name", "architecture", "version", "source", "source_version", hex].join(" || $3 || ");
+    let row: Option<(Option<String>, u64)> = view.find(
+        format!(
+            "SELECT string_agg(CAST(id AS TEXT) || $3 || {fields}, $4 ORDER BY id), COUNT(*)
+             FROM packages WHERE id >= $1 AND id < $2"
+        ),
+        values![start, end, FIELD.to_string(), RECORD.to_string()],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let (text, count) = row.unwrap_or_default();
+    let text = text.unwrap_or_default();
+    let found: Option<Vec<_>> = match text.is_empty() {
+        true => Some(Vec::new()),
+        false => text.split(RECORD).map(unpacked).collect(),
+    };
+    match found {
+        Some(found) if found.len() as u64 == count => Ok(found),
+        _ => view.list(
+            format!("SELECT {COLUMNS} FROM packages WHERE id >= $1 AND id < $2 ORDER BY id"),
+            values![start, end],
+            read,
+        ),
+    }
+}
+
+/// A package of exactly seven fields.
+fn unpacked(record: &str) -> Option<(PackageId, Package)> {
+    let mut fields = record.split(FIELD);
+    let mut next = || fields.next();
+    let id = PackageId(next()?.parse().ok()?);
+    let mut text = || next().map(str::to_owned);
+    let package = Package {
+        name: text()?,
+        architecture: text()?,
+        version: text()?,
+        source: text()?,
+        source_version: text()?,
+        fingerprint: fingerprint_of(&bytes_of(next()?)?)?,
+    };
+    next().is_none().then_some((id, package))
+}
+
+/// The bytes that hexadecimal digits, of either case, stand for.
+fn bytes_of(digits: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = digits.chars().map(|digit| digit.to_digit(16)).collect();
+    let pairs = digits?;
+    let bytes = pairs.chunks(2).map(|pair| match pair {
+        [high, low] => u8::try_from(high * 16 + low).ok(),
+        _ => None,
+    });
+    bytes.collect()
 }
 
 /// Every build of a package by its own name or its source package's: for a question about a range of versions.

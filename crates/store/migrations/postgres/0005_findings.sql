@@ -17,11 +17,22 @@ CREATE TABLE finding_chunks (
     generation BIGINT NOT NULL,
     until_generation BIGINT NOT NULL,
     hosts BIGINT NOT NULL,
-    bitmap BYTEA NOT NULL,
     PRIMARY KEY (tenant_id, update_id, chunk, generation),
     FOREIGN KEY (tenant_id, generation) REFERENCES finding_generations (tenant_id, number)
 );
 CREATE INDEX finding_chunks_in_force ON finding_chunks (tenant_id, until_generation, update_id, chunk);
+
+-- Apart from their chunks: these are written once, while the end of each chunk is written later.
+CREATE TABLE finding_bitmaps (
+    tenant_id BYTEA NOT NULL,
+    update_id BYTEA NOT NULL,
+    chunk BIGINT NOT NULL,
+    generation BIGINT NOT NULL,
+    bitmap BYTEA NOT NULL,
+    PRIMARY KEY (tenant_id, update_id, chunk, generation),
+    FOREIGN KEY (tenant_id, update_id, chunk, generation)
+        REFERENCES finding_chunks (tenant_id, update_id, chunk, generation) ON DELETE CASCADE
+);
 
 -- How many updates hosts miss, now and before, for 256 hosts in a row: a sync changes these of very many hosts at once.
 CREATE TABLE host_counts (

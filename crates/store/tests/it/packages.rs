@@ -63,6 +63,40 @@ fn a_package_keeps_its_number_and_numbers_have_no_gaps() {
     });
 }
 
+#[test]
+fn packages_come_back_as_they_were_whatever_hosts_call_them() {
+    on_both(async |db| {
+        let hostile = [
+            "",
+            "a\u{1f}b",
+            "a\u{1e}b",
+            "a\u{1e}7\u{1f}b\u{1f}c\u{1f}d\u{1f}e\u{1f}f\u{1f}00000000000000000000000000",
+            "\u{1f}\u{1e}\u{1f}",
+            "ÄÖ 中 \u{202e}",
+        ];
+        let many = (0..1_100).map(|number| a_package(&format!("package-{number}"), "1"));
+        let strange = hostile.map(|name| a_package(name, name));
+        // So that a row of many has none of them, one, and all.
+        let packages: Vec<Package> = many.chain(strange).collect();
+        let stored = packages.clone();
+        let numbers = db.write(move |tx| package::intern(tx, &WHOLE, &stored));
+        assert_eq!(numbers.await.expect("write").len(), packages.len());
+        for from in [0, 511, 512, 1_099, 1_105, 1_106, 9_999] {
+            let read = db.read(move |view| {
+                let mut all = Vec::new();
+                package::all_from(view, &WHOLE, PackageId(from), |id, package| {
+                    all.push((id, package));
+                    Ok(())
+                })?;
+                Ok(all)
+            });
+            let numbered = (0..).map(PackageId).zip(packages.iter().cloned());
+            let wanted: Vec<_> = numbered.skip(from as usize).collect();
+            assert!(read.await.expect("read") == wanted, "from {from}");
+        }
+    });
+}
+
 pub fn a_document(number: u64, kind: DocumentKind) -> Document {
     Document {
         digest: digest(number),
