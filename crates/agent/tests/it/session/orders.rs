@@ -5,12 +5,16 @@ use super::host::{End, Host};
 use super::server::Server;
 use super::{enrolled, id};
 use agent::executor::asks::Ask;
-use agent::executor::spool::{Board, Wish};
+use agent::executor::spool::{self, Board, Outbox, Wish};
+use agent::service::Places;
+use agent::session::upload::collect;
 use agent::session::{Event, Fault, Fetched, Trouble};
 use domain::digest::Sha256Digest;
 use jiff::Timestamp;
+use protocol::document::DocumentKind;
 use protocol::limits;
-use protocol::message::check_in::CheckIn;
+use protocol::message::check_in::{CheckIn, Wanted};
+use protocol::message::documents::Form;
 use protocol::message::orders::{GoAsked, GoBytes, OfferedOrder, OrderReport, Stage, Took};
 use std::time::Duration;
 
@@ -377,4 +381,32 @@ fn an_answer_of_an_older_server_leaves_everything_as_it_was() {
     );
     let told = last(&server, &host);
     assert_eq!((told.orders, told.highest_order), (vec![], 0));
+}
+
+#[test]
+fn all_that_a_package_manager_said_is_sent_from_the_outbox_like_any_document() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let places = Places {
+        state: folder.path().to_owned(),
+        settings: folder.path().join("agent.toml"),
+    };
+    std::fs::create_dir(places.outbox()).expect("a folder");
+    let said = vec![b'.'; limits::OUTPUT_BYTES];
+    let digest = spool::publish_output(&places, &said, None).expect("the folder is ours");
+    let want = |digest| Wanted {
+        kind: DocumentKind::Output,
+        digest,
+        base: None,
+        offset: 0,
+    };
+    let outbox = Outbox::open(&places).expect("there is one");
+    let upload = collect(vec![want(digest), want(ORDER)], &outbox);
+    assert_eq!(upload.parts.len(), 1);
+    assert_eq!(upload.parts[0].form, Form::Whole);
+    assert_eq!((upload.parts[0].digest, upload.bytes), (digest, said));
+    assert_eq!(
+        upload.missing,
+        [want(ORDER)],
+        "what is not there any more is no fault"
+    );
 }
