@@ -123,6 +123,8 @@ fn prepare(tree: &Tree, repeats: usize) -> Result<Bench<'_>> {
         fs::remove_dir_all(&folder).with_context(|| format!("empty {}", folder.display()))?;
     }
     fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    // Processes are found by the paths of their programs, which have no links in them.
+    let folder = (folder.canonicalize()).with_context(|| format!("find {}", folder.display()))?;
     Ok(Bench {
         tree,
         scanner: tree.root().join("target/release/patchyard"),
