@@ -194,15 +194,16 @@ fn show_status(places: &Places, json: bool) -> Result<ExitCode> {
     let standing = status::read(places)?;
     let service = status::service(places);
     let ceiling = mode::read(places);
-    let orders = status::orders(places)?;
+    let board = status::orders(places)?;
     if json {
         let mut value = serde_json::to_value(&standing).context("cannot write the status")?;
         if let Some(fields) = value.as_object_mut() {
             let runs = service == status::Service::Runs;
             fields.insert("service_runs".to_owned(), runs.into());
             fields.insert("mode".to_owned(), ceiling.word().into());
-            let orders = serde_json::to_value(&orders).context("cannot write the status")?;
+            let orders = serde_json::to_value(&board.reports).context("cannot write the status")?;
             fields.insert("orders".to_owned(), orders);
+            fields.insert("order_troubles".to_owned(), board.troubles.clone().into());
         }
         say(&format!("{value}\n"))?;
     } else {
@@ -210,12 +211,12 @@ fn show_status(places: &Places, json: bool) -> Result<ExitCode> {
             standing.as_ref(),
             service,
             ceiling,
-            &orders,
+            &board,
             now(),
         ))?;
     }
-    let is_fine =
-        standing.is_some_and(|standing| standing.state == "enrolled" && standing.troubles.is_empty());
+    let is_fine = board.troubles.is_empty()
+        && standing.is_some_and(|standing| standing.state == "enrolled" && standing.troubles.is_empty());
     Ok(if is_fine {
         ExitCode::SUCCESS
     } else {

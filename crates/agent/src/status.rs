@@ -5,12 +5,12 @@ mod screen;
 
 pub use screen::screen;
 
+use crate::executor::spool::Board;
 use crate::mode::Mode;
 use crate::service::{Places, read_bounded};
 use crate::session::{Memory, Phase, Session, Stop, Trouble};
 use crate::transport::failure::span;
 use jiff::{SignedDuration, Timestamp};
-use protocol::message::orders::OrderReport;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -21,8 +21,8 @@ use std::path::PathBuf;
 const NAME: &str = "status.json";
 /// The longest status, in bytes.
 const LONGEST: u64 = 64 << 10;
-/// The longest list of orders, in bytes.
-const LONGEST_ORDERS: u64 = 1 << 20;
+/// The longest board, in bytes.
+const LONGEST_ORDERS: u64 = 4 << 20;
 /// From this difference on a wrong clock is told, in seconds.
 const CLOCK_TROUBLE_SECONDS: i64 = 300;
 
@@ -154,12 +154,12 @@ pub fn read(places: &Places) -> Result<Option<Standing>, StatusError> {
 ///
 /// # Errors
 /// [`StatusError`].
-pub fn orders(places: &Places) -> Result<Vec<OrderReport>, StatusError> {
+pub fn orders(places: &Places) -> Result<Board, StatusError> {
     let path = places.doing();
     match read_bounded(&path, LONGEST_ORDERS) {
         Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|_| StatusError::Malformed { path }),
         Ok(None) => Err(StatusError::Malformed { path }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Board::default()),
         Err(cause) => Err(StatusError::Io { path, cause }),
     }
 }

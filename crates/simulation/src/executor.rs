@@ -277,7 +277,8 @@ impl Executor {
             reports: self.orders.reports(),
             wants: Vec::new(),
             outputs: Vec::new(),
-            is_active: self.orders.is_active(moment.estimate),
+            is_active: self.orders.is_active(),
+            troubles: Vec::new(),
         };
         step.is_told_anew = told != self.told;
         self.told = told;

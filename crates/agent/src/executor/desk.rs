@@ -3,6 +3,7 @@
 //! what was underway when this process ended is taken up again from the journal.
 
 mod intake;
+mod tell;
 
 use super::files;
 use super::search::Search;
@@ -14,11 +15,13 @@ use crate::kept::KeptError;
 use crate::network::boot_clock;
 use crate::order::journal::{self, OrdersJournal};
 use crate::order::{self, Accepted, Effect, Job, Moment, Open, Orders, Phase};
+use crate::session::Memory;
 use crate::trust::Server;
-use domain::digest::Sha256Digest;
 use domain::id::HostId;
+use domain::rollout::deployment::Failure;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -26,6 +29,10 @@ use std::time::{Duration, Instant};
 
 /// A comparison of an executor that died has ended after this time.
 const OTHERS_END: Duration = Duration::from_secs(60);
+/// Before a transaction that was cut off, and could not be taken up, is taken up again.
+const TAKE_UP_AGAIN: Duration = Duration::from_secs(10);
+/// How often the host is read for one order before that counts as not seen.
+const READINGS: u8 = 3;
 /// How often a transaction is looked after.
 const LOOK_AFTER: Duration = Duration::from_millis(250);
 /// How often open orders are looked at besides.
@@ -49,8 +56,10 @@ pub(super) struct Desk<'a> {
     told: Option<Board>,
     /// When orders are looked at next.
     look_at: Option<Instant>,
-    /// When the host has to have been read after, by order.
-    readings: BTreeMap<u64, Instant>,
+    /// When the host has to have been read after, by order, and how often that failed.
+    readings: BTreeMap<u64, (Instant, u8)>,
+    /// What is wrong with the files by which orders are judged.
+    trouble: Option<String>,
 }
 
 /// The journal of one identity's orders, and what it says.
@@ -70,6 +79,8 @@ pub(super) enum Found {
     Event(order::Event),
     /// Nothing that is news.
     Nothing,
+    /// A fault of this program.
+    Fault,
 }
 
 /// What the executor does next for the desk.
@@ -95,6 +106,7 @@ impl<'a> Desk<'a> {
             told: None,
             look_at: None,
             readings: BTreeMap::new(),
+            trouble: None,
         };
         desk.happen(order::Event::Tick);
         desk
@@ -108,6 +120,7 @@ impl<'a> Desk<'a> {
         };
         let host = server.host()?;
         if self.at.as_ref().is_some_and(|at| at.host == host) {
+            self.trouble = None;
             return Some(server);
         }
         let opened =
@@ -119,6 +132,7 @@ impl<'a> Desk<'a> {
                     journal,
                     orders,
                 });
+                self.trouble = None;
                 Some(server)
             }
             Err(error) => self.complain("No order is followed before this is mended", &error),
@@ -143,9 +157,18 @@ impl<'a> Desk<'a> {
         Ok(Some(server))
     }
 
-    fn complain<T>(&self, what: &str, error: &KeptError) -> Option<T> {
-        self.say(&format!("{what}: {}.", crate::problem::chain(error)));
+    fn complain<T>(&mut self, what: &str, error: &KeptError) -> Option<T> {
+        let sentence = format!("{what}: {}.", crate::problem::chain(error));
+        if self.trouble.as_ref() != Some(&sentence) {
+            self.say(&sentence);
+        }
+        self.trouble = Some(sentence);
         None
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        let memory = crate::journal::look(&self.executor.places.identity());
+        memory.ok().flatten()
     }
 
     fn say(&self, sentence: &str) {
@@ -160,11 +183,7 @@ impl<'a> Desk<'a> {
 
     fn moment(&self) -> Moment {
         let (clock, wall) = (boot_clock(), (self.executor.clock)());
-        let memory = crate::journal::look(&self.executor.places.identity());
-        let estimate = memory
-            .ok()
-            .flatten()
-            .map_or(wall, |memory| memory.estimate(clock, wall));
+        let estimate = self.memory().map_or(wall, |memory| memory.estimate(clock, wall));
         let mut chance = [0; 16];
         SystemRandom::new()
             .fill(&mut chance)
@@ -212,7 +231,12 @@ impl<'a> Desk<'a> {
                 self.on_thread(number, move |_| {
                     match transaction::start(&starter, &accepted, until_micros) {
                         Ok(()) => Found::Nothing,
-                        Err(trouble) => Found::Event(order::Event::NotBegun { number, trouble }),
+                        Err(trouble) => {
+                            if until_micros == 0 {
+                                thread::park_timeout(TAKE_UP_AGAIN);
+                            }
+                            Found::Event(order::Event::NotBegun { number, trouble })
+                        }
                     }
                 });
             }
@@ -248,6 +272,8 @@ impl<'a> Desk<'a> {
         if at.orders.open().iter().any(|open| open.number() == number) {
             return;
         }
+        self.missing.remove(&number);
+        self.in_vain.remove(&number);
         if let Err(error) = at.journal.forget(number) {
             let _: Option<()> = self.complain("The files of an order stay", &error);
         }
@@ -272,7 +298,7 @@ impl<'a> Desk<'a> {
         let (sender, places) = (self.sender.clone(), self.executor.places.clone());
         self.threads.insert(number);
         thread::spawn(move || {
-            let found = job(&places);
+            let found = catch_unwind(AssertUnwindSafe(|| job(&places))).unwrap_or(Found::Fault);
             // If nobody listens any more, the next process begins the job again.
             let _ = sender.send(Event::Found { number, found });
         });
@@ -284,6 +310,7 @@ impl<'a> Desk<'a> {
         match found {
             Found::Event(event) => self.happen(event),
             Found::Nothing => {}
+            Found::Fault => self.fault(number),
             Found::Files(Ok(taken)) if taken.missing.is_empty() => {
                 self.missing.remove(&number);
                 let bytes = taken.bytes;
@@ -302,6 +329,18 @@ impl<'a> Desk<'a> {
                 self.happen(order::Event::NotFetched { number, trouble });
             }
         }
+    }
+
+    /// A thread ended by a fault of this program: whatever it was to find out has failed.
+    fn fault(&mut self, number: u64) {
+        let trouble = order::Trouble {
+            kind: Failure::PackageManager,
+            detail: "the agent itself failed; its log says where".to_owned(),
+        };
+        let found = Err(trouble.clone());
+        self.happen(order::Event::NotFetched { number, trouble });
+        self.happen(order::Event::Compared { number, found });
+        self.happen(order::Event::Settled { number });
     }
 
     /// When the desk has to be looked at again; nothing while no order is open.
@@ -350,7 +389,7 @@ impl<'a> Desk<'a> {
                 }
                 Job::Watch => self.watch(number),
                 Job::Read => {
-                    self.readings.entry(number).or_insert(now);
+                    self.readings.entry(number).or_insert((now, 0));
                     wanted = Wanted::Reading;
                 }
             }
@@ -400,11 +439,15 @@ impl<'a> Desk<'a> {
 
     /// The host was read, from `begun` on: what it shows of orders that wait for that.
     pub(super) fn read(&mut self, begun: Instant, outcome: Result<(), String>) {
-        let due: Vec<u64> = (self.readings.iter())
-            .filter(|(_, asked)| **asked <= begun)
-            .map(|(number, _)| *number)
+        let due: Vec<(u64, u8)> = (self.readings.iter())
+            .filter(|(_, (asked, _))| *asked <= begun)
+            .map(|(number, (_, failed))| (*number, *failed))
             .collect();
-        for number in due {
+        for (number, failed) in due {
+            if outcome.is_err() && failed + 1 < READINGS {
+                self.readings.insert(number, (super::now(), failed + 1));
+                continue;
+            }
             self.readings.remove(&number);
             let Some(open) = self.open_order(number) else {
                 continue;
@@ -418,42 +461,6 @@ impl<'a> Desk<'a> {
                 },
             };
             self.happen(order::Event::Seen { number, seen });
-        }
-    }
-
-    /// Tells the network process and whoever looks, if there is anything new.
-    fn publish(&mut self) {
-        let Some(at) = &self.at else { return };
-        let reports = at.orders.reports();
-        let outputs = reports.iter().filter_map(|report| report.output);
-        let estimate = self.moment().estimate;
-        let is_open = |number: &u64| at.orders.open().iter().any(|open| open.number() == *number);
-        self.missing.retain(|number, _| is_open(number));
-        let wants: BTreeMap<Sha256Digest, Wish> = (self.missing.values().flatten())
-            .map(|wish| (wish.digest, *wish))
-            .collect();
-        let board = Board {
-            highest: at.orders.highest(),
-            outputs: outputs.map(|digest| digest.to_string()).collect(),
-            wants: wants.into_values().collect(),
-            is_active: at.orders.is_active(estimate),
-            reports,
-        };
-        if self.told.as_ref() == Some(&board) {
-            return;
-        }
-        let group = self.executor.account.map(|account| account.gid);
-        match board.publish(&self.executor.places, group) {
-            Ok(()) => {
-                // The person in front of the host may miss this one; the next one comes.
-                let _ = spool::tell_everybody(&self.executor.places, &board.reports);
-                self.told = Some(board);
-                let _ = self.sender.send(Event::Told);
-            }
-            Err(error) => {
-                let why = crate::problem::chain(&error);
-                self.say(&format!("How far orders are cannot be told: {why}."));
-            }
         }
     }
 }

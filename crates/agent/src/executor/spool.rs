@@ -66,6 +66,9 @@ pub struct Board {
     pub outputs: Vec<String>,
     /// Whether something is going on that people watch: anything but waiting for a window, and ends that were told.
     pub is_active: bool,
+    /// Why orders are not followed here, in sentences with what to do.
+    #[serde(default)]
+    pub troubles: Vec<String>,
 }
 
 /// A file that an order needs.
@@ -102,12 +105,12 @@ impl Board {
 ///
 /// # Errors
 /// Whatever the operating system says.
-pub(super) fn tell_everybody(places: &Places, reports: &[OrderReport]) -> std::io::Result<()> {
+pub(super) fn tell_everybody(places: &Places, board: &Board) -> std::io::Result<()> {
     let path = places.doing();
     let next = path.with_extension("next");
     let mut file = File::create(&next)?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))?;
-    file.write_all(&serde_json::to_vec(reports)?)?;
+    file.write_all(&serde_json::to_vec(board)?)?;
     std::fs::rename(next, path)
 }
 

@@ -57,6 +57,7 @@ pub(super) fn now(places: &Places, memory: &Memory) -> Look {
         troubles.push(crate::problem::chain(&error));
         Board::default()
     });
+    troubles.extend(orders.troubles.iter().cloned());
     let measures = Tree::open(Path::new("/")).ok();
     let measures = measures.map(|tree| survey::measures(&tree, wall_clock.as_microsecond()));
     Look {

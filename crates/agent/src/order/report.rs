@@ -25,10 +25,9 @@ impl Orders {
         self.ended.iter().cloned().chain(open).collect()
     }
 
-    /// Whether something is going on that people watch, besides waiting for a window.
-    pub fn is_active(&self, now: Timestamp) -> bool {
-        let is_waiting =
-            |open: &Open| matches!(open.phase, Phase::Prepared(_)) && now < open.accepted.order.window.opens;
+    /// Whether something is going on that people watch, besides waiting to begin without having asked.
+    pub fn is_active(&self) -> bool {
+        let is_waiting = |open: &Open| open.phase == Phase::Prepared(None);
         self.open.iter().any(|open| !is_waiting(open))
     }
 

@@ -70,12 +70,12 @@ impl Orders {
                     }
                 }
             }
-            Event::NotBegun { number, mut trouble } if self.is_in(number, Phase::Installing) => {
-                if self.find(number).is_some_and(|open| open.cuts > 0) {
-                    trouble.kind = Failure::Interrupted;
-                    trouble.detail = format!("it was cut off, and cannot be repaired: {}", trouble.detail);
+            Event::NotBegun { number, trouble } if self.is_in(number, Phase::Installing) => {
+                let is_cut_off = self.find(number).is_some_and(|open| open.cuts > 0);
+                // What was cut off and cannot be taken up now, so soon after a start of the host perhaps, is lost as before.
+                if !is_cut_off {
+                    self.fail(number, trouble, moment, effects);
                 }
-                self.fail(number, trouble, moment, effects);
             }
             Event::Late { number, why, done } => {
                 if let Some(open) = self.in_phase(number, |phase| phase == Phase::Installing) {

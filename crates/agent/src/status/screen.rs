@@ -1,6 +1,7 @@
 //! The one screen of `patchyard-agent status`.
 
 use super::{Service, Standing};
+use crate::executor::spool::Board;
 use crate::mode::Mode;
 use crate::shown::harmless;
 use crate::transport::failure::span;
@@ -13,7 +14,7 @@ pub fn screen(
     standing: Option<&Standing>,
     service: Service,
     mode: Mode,
-    orders: &[OrderReport],
+    board: &Board,
     now: Timestamp,
 ) -> String {
     let mut text = String::new();
@@ -42,10 +43,14 @@ pub fn screen(
     );
     line("Next", &next(standing, service, now));
     line("Mode", &format!("{mode}: {}", mode.meaning()));
-    for report in orders {
+    for report in &board.reports {
         line("Order", &order(report, now));
     }
-    if standing.troubles.is_empty() && standing.host.is_some() && service == Service::Runs {
+    for trouble in &board.troubles {
+        line("Trouble", trouble);
+    }
+    let is_fine = standing.troubles.is_empty() && board.troubles.is_empty();
+    if is_fine && standing.host.is_some() && service == Service::Runs {
         line("Trouble", "none");
     }
     for trouble in &standing.troubles {

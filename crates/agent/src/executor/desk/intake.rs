@@ -89,8 +89,7 @@ impl Desk<'_> {
             now: moment.estimate,
         };
         let accepted = judge.order(bytes).map_err(|refusal| {
-            let memory = crate::journal::look(&self.executor.places.identity());
-            let now = memory.ok().flatten().and_then(|memory| memory.host());
+            let now = self.memory().and_then(|memory| memory.host());
             let why = match now {
                 Some(host) if host != at.host => format!(
                     "this host got another identity than root knows of, which `sudo patchyard-agent confirm` takes over; {}",

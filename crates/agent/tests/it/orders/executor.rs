@@ -18,7 +18,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 use testkit::archive::package::Package;
@@ -239,6 +239,34 @@ fn an_order_above_the_ceiling_is_refused_by_the_command_that_raises_it() {
             "{report:?}"
         );
         assert_eq!(room.state("tool"), "1 installed");
+    });
+}
+
+#[test]
+fn a_damaged_journal_stops_all_orders_and_is_told() {
+    room(|room| {
+        room.install(&Package::new("tool", "1"));
+        let yard = Yard::open(room, &Package::new("tool", "2"));
+        let journal = yard.issuer.places.work().join("journal");
+        fs::write(&journal, "patchyard-agent orders 1 00\n{}").unwrap();
+        fs::set_permissions(&journal, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut running = Running::start();
+        running.until(&["No order is followed before this is mended"]);
+        let told = || Board::open(&yard.issuer.places).unwrap().troubles;
+        for _ in 0..1_000 {
+            if !told().is_empty() {
+                break;
+            }
+            pause(10);
+        }
+        running.kill();
+        assert!(told()[0].contains("is not whole"), "{:?}", told());
+        let shown = room.run(&["sh", "-c", "patchyard-agent status || true"]);
+        assert!(
+            shown.contains("No order is followed before this is mended"),
+            "{shown}"
+        );
+        assert_eq!(room.unpacked().len(), 1);
     });
 }
 

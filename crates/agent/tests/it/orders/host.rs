@@ -165,7 +165,7 @@ impl<'a> Host<'a> {
         if until_micros > 0 {
             self.check_permission(number, until_micros);
         }
-        if until_micros > 0 && !self.is_safe && self.chance(5) {
+        if !self.is_safe && self.chance(5) {
             let trouble = Trouble {
                 kind: Failure::PackageManager,
                 detail: "no unit".to_owned(),

@@ -2,11 +2,14 @@
 
 use super::host::Host;
 use super::{Issuer, NOW};
-use agent::order::{Accepted, Effect, Event, Found, Job, MAX_CUTS, Moment, Orders, Phase, Seen, next};
+use agent::order::{
+    Accepted, Effect, Event, Found, Job, MAX_CUTS, Moment, Orders, Phase, Seen, Trouble, next,
+};
 use domain::host::mode::Mode;
 use domain::identity::BootId;
 use domain::identity::time::BootClock;
 use domain::order::{Go, Order, RebootRule, Start};
+use domain::rollout::deployment::Failure;
 use jiff::SignedDuration;
 use protocol::message::orders::{FailureKind, Stage};
 use std::sync::Arc;
@@ -460,7 +463,15 @@ fn a_transaction_that_is_cut_off_again_and_again_ends_and_is_told() {
             until_micros: 0,
         };
         assert_eq!((&effects[0], effects.contains(&repair)), (&Effect::Save, true));
-        orders = after;
+        // That it cannot be taken up at once, soon after a start of the host perhaps, is no end.
+        let not_now = Event::NotBegun {
+            number: 1,
+            trouble: Trouble {
+                kind: Failure::PackageManager,
+                detail: "no unit".to_owned(),
+            },
+        };
+        orders = next(&after, not_now, &moment(12)).0;
     }
     let (orders, effects) = next(&orders, Event::Lost { number: 1 }, &moment(12));
     assert!(
