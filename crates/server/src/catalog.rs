@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod acquire;
+pub mod ahead;
 pub mod carry;
 pub mod derive;
 pub mod fetching;

@@ -61,6 +61,8 @@ pub enum Work {
     Plan,
     /// Fetching what changes need.
     Stage,
+    /// Fetching what hosts miss, before a change needs it.
+    FetchAhead,
     /// Syncing sources: one was adopted, or somebody asked.
     Sync,
     /// Ordering audit records into their chains.
@@ -78,10 +80,11 @@ pub enum Work {
 }
 
 impl Work {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Assess,
         Self::Plan,
         Self::Stage,
+        Self::FetchAhead,
         Self::Sync,
         Self::SealAudit,
         Self::FlushLiveness,

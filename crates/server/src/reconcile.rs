@@ -44,7 +44,7 @@ pub struct Reconciler {
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The server's background work.
-pub const ALL: [Reconciler; 9] = [
+pub const ALL: [Reconciler; 10] = [
     Reconciler {
         name: "sync",
         work: Work::Sync,
@@ -72,6 +72,13 @@ pub const ALL: [Reconciler; 9] = [
         every: SignedDuration::from_secs(60),
         lease: SignedDuration::from_mins(30),
         run: |context, fence| Box::pin(async move { rollout::stage_asked(&context, &fence).await }),
+    },
+    Reconciler {
+        name: "fetch-ahead",
+        work: Work::FetchAhead,
+        every: SignedDuration::from_hours(1),
+        lease: SignedDuration::from_hours(1),
+        run: |context, fence| Box::pin(async move { catalog::ahead::run(&context, &fence).await }),
     },
     Reconciler {
         name: "seal-audit",

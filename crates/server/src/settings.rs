@@ -42,6 +42,8 @@ pub struct SettingsFile {
     pub limits: Limits,
     /// How long what is no longer in force is kept.
     pub retention: Retention,
+    /// How much of what hosts miss is fetched before a change needs it, in MiB. 0 to 1,000,000; default 1,024.
+    pub fetch_ahead_mib: u32,
     /// Who scans package files before hosts get them; nobody where it is absent.
     pub scan: Option<Scanning>,
 }
@@ -127,6 +129,7 @@ impl Default for SettingsFile {
             hold_seconds: 55,
             limits: Limits::default(),
             retention: Retention::default(),
+            fetch_ahead_mib: 1_024,
             scan: None,
         }
     }
@@ -268,6 +271,10 @@ impl SettingsFile {
                 return refused(name, value.to_string(), "1 to 36500");
             }
         }
+        if self.fetch_ahead_mib > 1_000_000 {
+            let value = self.fetch_ahead_mib.to_string();
+            return refused("fetch_ahead_mib", value, "0 to 1000000");
+        }
         if let Some(scan) = &self.scan {
             if !(scan.clamd.starts_with('/') || is_host_and_port(&scan.clamd)) {
                 let value = format!("{:?}", scan.clamd);
@@ -343,6 +350,7 @@ mod tests {
             "[limits]\nbody_bytes = 1",
             "[retention]\nfinding_days = 0",
             "[retention]\nsnapshot_days = 36501",
+            "fetch_ahead_mib = 1000001",
             "[scan]\nclamd = 'clamd.ctl'",
             "[scan]\nclamd = '/run/clamd'\nserve_unscanned = ['debian']",
         ] {

@@ -1,6 +1,7 @@
 //! What approved updates take on hosts, the files for it, and who is given them.
 
 mod acquire;
+mod ahead;
 
 mod resolve;
 mod serving;
