@@ -12,6 +12,7 @@ mod findings;
 mod hosts;
 mod packages;
 mod people;
+mod rollout;
 mod schema;
 mod tenants;
 mod walls;

@@ -6,6 +6,7 @@ use protocol::message::orders::Stage;
 use server::clock::SeededChance;
 use server::start::{Ports, begin_epoch};
 use std::sync::Arc;
+use store::rollout_change::{self, ChangeState};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_killed_after_each_step_goes_on_with_the_change() {
@@ -81,6 +82,22 @@ async fn a_restored_server_takes_back_what_it_does_not_know_and_goes_on_above_ev
     assert_eq!(anew.order.epoch, 2);
     hand.carries_out(&yard, &anew).await;
     assert_eq!(yard.shown(&change).await, ["succeeded"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_go_is_refused_of_a_stopped_change_whose_orders_are_in_force() {
+    let (mut yard, mut hands) = Yard::new(1).await;
+    let change = yard.deploy(&yard.request().await).await;
+    yard.settle().await;
+    let taken = hands[0].takes(&yard).await;
+    // As a database that was put together by hand: the change is stopped, and its order is not taken back.
+    let (scope, id) = (yard.world().scope(), change.parse().expect("an id"));
+    let stopped = yard.world().context.db.write(move |tx| {
+        let row = rollout_change::get(tx, &scope, id)?.expect("it was made");
+        rollout_change::set_state(tx, &scope, id, row.version, ChangeState::Stopped)
+    });
+    assert!(stopped.await.expect("written").is_changed());
+    assert_eq!(hands[0].asks_to_begin(&yard, &taken).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

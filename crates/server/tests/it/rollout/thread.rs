@@ -123,7 +123,7 @@ async fn an_inventory_from_before_the_order_proves_nothing_and_one_from_before_t
             hand.age = old;
         }
         let report = hand.says(&yard, &taken, Stage::NotInEffect);
-        report.since = report.since + SignedDuration::from_mins(1);
+        report.since += SignedDuration::from_mins(1);
         hand.comes(&yard).await;
         hand.comes(&yard).await;
         assert_eq!(
