@@ -96,6 +96,11 @@ pub enum Deed {
         /// The order.
         accepted: Arc<Accepted>,
     },
+    /// It is let begin, as soon as the package manager is free.
+    Permitted {
+        /// The order.
+        accepted: Arc<Accepted>,
+    },
     /// It is started while another one is at work.
     Beside {
         /// The order's number.
@@ -275,10 +280,8 @@ impl Executor {
         let told = Board {
             highest: self.orders.highest(),
             reports: self.orders.reports(),
-            wants: Vec::new(),
-            outputs: Vec::new(),
             is_active: self.orders.is_active(),
-            troubles: Vec::new(),
+            ..Board::default()
         };
         step.is_told_anew = told != self.told;
         self.told = told;
@@ -293,6 +296,11 @@ impl Executor {
                 let accepted = Arc::clone(open.expect("what is begun is open").accepted());
                 step.deeds
                     .extend(self.unit.is_some().then_some(Deed::Beside { number }));
+                if until_micros > 0 {
+                    step.deeds.push(Deed::Permitted {
+                        accepted: Arc::clone(&accepted),
+                    });
+                }
                 self.left.remove(&number);
                 self.units += 1;
                 let count = self.units;

@@ -178,11 +178,14 @@ impl Promises {
                 number: *number,
             }
             .into()),
+            Deed::Permitted { accepted } if accepted.order.needs > mode => Err(Broken::AboveCeiling {
+                name,
+                number: accepted.order.number,
+            }
+            .into()),
+            Deed::Permitted { .. } => Ok(()),
             Deed::Began { accepted } => {
                 let number = accepted.order.number;
-                if accepted.order.needs > mode {
-                    return Err(Broken::AboveCeiling { name, number }.into());
-                }
                 let stopped = self.stopped.get(&accepted.order.change);
                 let lease = SignedDuration::from_secs(LEASE_SECONDS.into());
                 let late = stopped.map_or(SignedDuration::ZERO, |stopped| {

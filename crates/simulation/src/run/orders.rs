@@ -93,7 +93,7 @@ impl World {
                 Deed::Restarts { number } => {
                     self.count("host restarts", &format!("{name} by order {number}"))
                 }
-                Deed::Beside { .. } => {}
+                Deed::Permitted { .. } | Deed::Beside { .. } => {}
             }
             self.promises.check_deed(&name, mode, &deed, self.now)?;
         }
@@ -230,7 +230,7 @@ impl World {
             self.promises.check_results(&results)?;
         }
         self.queue
-            .after(self.now, SignedDuration::from_secs(15), Event::Plan);
+            .after(self.now, SignedDuration::from_secs(20), Event::Plan);
         Ok(())
     }
 

@@ -40,6 +40,9 @@ pub type Results = BTreeMap<u64, Option<String>>;
 impl Site {
     /// One run of the planner, and the files that it asked for.
     pub async fn plan(&self) -> Result<()> {
+        if self.deployments.is_empty() {
+            return Ok(());
+        }
         let (context, now) = (self.context(), self.clock.now());
         let taken = context.db.write(move |tx| {
             let node = NodeId([1; 16]);
@@ -51,11 +54,17 @@ impl Site {
         let ran = rollout::run(context, &fence).await;
         ran.map_err(|error| anyhow::anyhow!("plan: {error}"))?;
         let scope = Scope::of_tenant(TENANT);
+        let read = context
+            .db
+            .read(move |view| rollout_change::unfinished(view, &scope));
+        let mut asked = read.await.context("read the changes")?;
+        asked.retain(|change| change.staging == ChangeStaging::Asked);
+        if asked.is_empty() {
+            return Ok(());
+        }
         let staged = context.db.write(move |tx| {
-            for change in rollout_change::unfinished(tx, &scope)? {
-                if change.staging == ChangeStaging::Asked {
-                    rollout_change::note_staging(tx, &scope, change.id, ChangeStaging::Done, "")?;
-                }
+            for change in &asked {
+                rollout_change::note_staging(tx, &scope, change.id, ChangeStaging::Done, "")?;
             }
             Ok(())
         });

@@ -79,7 +79,7 @@ fn a_document_that_was_acknowledged_and_is_not_there_breaks_a_promise() {
     });
 }
 
-fn order(change: ChangeId, needs: Mode) -> Deed {
+fn order(change: ChangeId, needs: Mode) -> Arc<Accepted> {
     let approval = Approval {
         tenant: TENANT,
         release: Release {
@@ -116,14 +116,11 @@ fn order(change: ChangeId, needs: Mode) -> Deed {
         start: Start::WithGo,
         reboot: RebootRule::Never,
     };
-    let accepted = Accepted {
+    Arc::new(Accepted {
         order,
         approval,
         digest: Sha256Digest([2; 32]),
-    };
-    Deed::Began {
-        accepted: Arc::new(accepted),
-    }
+    })
 }
 
 fn broken(checked: anyhow::Result<()>) -> Broken {
@@ -134,7 +131,9 @@ fn broken(checked: anyhow::Result<()>) -> Broken {
 #[test]
 fn a_beginning_later_than_stop_and_lease_breaks_a_promise() {
     let (change, mut promises) = (ChangeId([3; 16]), Promises::default());
-    let began = order(change, Mode::Install);
+    let began = Deed::Began {
+        accepted: order(change, Mode::Install),
+    };
     let begins = |promises: &mut Promises, seconds: i64| {
         let then = start() + SignedDuration::from_secs(seconds);
         promises.check_deed("host", Mode::Install, &began, then)
@@ -152,9 +151,15 @@ fn a_beginning_later_than_stop_and_lease_breaks_a_promise() {
 #[test]
 fn a_beginning_above_the_ceiling_or_beside_another_breaks_a_promise() {
     let mut promises = Promises::default();
-    let began = order(ChangeId([3; 16]), Mode::Full);
-    assert!(promises.check_deed("host", Mode::Full, &began, start()).is_ok());
-    let above = broken(promises.check_deed("host", Mode::Install, &began, start()));
+    let permitted = Deed::Permitted {
+        accepted: order(ChangeId([3; 16]), Mode::Full),
+    };
+    assert!(
+        promises
+            .check_deed("host", Mode::Full, &permitted, start())
+            .is_ok()
+    );
+    let above = broken(promises.check_deed("host", Mode::Install, &permitted, start()));
     assert!(matches!(above, Broken::AboveCeiling { .. }), "{above}");
     let beside = Deed::Beside { number: 7 };
     let beside = broken(promises.check_deed("host", Mode::Full, &beside, start()));
