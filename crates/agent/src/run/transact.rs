@@ -215,7 +215,7 @@ impl Transaction {
     /// Writes down that apt is begun, before it is.
     fn begin(&mut self) -> Result<(), Trouble> {
         if self.beginning.runs == 0 {
-            self.beginning.automatic = Marks::read(&self.places, &self.job.order)?.0;
+            self.beginning.automatic = Marks::read(&self.job.order)?.0;
         }
         self.beginning.runs += 1;
         let body = serde_json::to_vec(&self.beginning).expect("these are a number and words");
