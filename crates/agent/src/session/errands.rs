@@ -14,8 +14,9 @@ use protocol::message::orders::{OfferedOrder, OrderReport, Took};
 use protocol::sha256;
 use std::time::Duration;
 
-/// How often a host checks in while it is at an order, a quarter more on average.
-const WHILE_ACTIVE: Duration = Duration::from_secs(4);
+/// How long a host that is at an order waits between two check-ins at least, and half as much more at most: a stop is heard
+/// within 5 s.
+const WHILE_ACTIVE: Duration = Duration::from_secs(3);
 /// A round that fetches ends after this time, so that the server is heard; the next one goes on.
 const FETCHING: Duration = Duration::from_secs(20);
 /// A bundle that the executor was given and has said nothing of is given again after this time.

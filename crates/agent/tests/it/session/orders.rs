@@ -84,7 +84,7 @@ fn asked(host: &Host) -> Vec<Ask> {
 }
 
 fn soon(end: End) -> bool {
-    matches!(end, End::Sleep(delay) if (4..=6).contains(&delay.as_secs()))
+    matches!(end, End::Sleep(delay) if (3_000..=4_500).contains(&delay.as_millis()))
 }
 
 #[test]
