@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 const RELEASE_BYTES: u64 = 1 << 20;
 /// The settings of the world, in its folder.
 const SETTINGS: &str = "apt.conf";
+/// What an armoured key begins with (RFC 9580, section 6.2), after comments.
+const ARMOR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 /// Its source list.
 const SOURCES: &str = "ordered.sources";
 
@@ -219,7 +221,16 @@ impl World {
             _ if is_about_a_signature(&text) => Failure::Snapshot,
             _ => Failure::Content,
         };
-        Err(Trouble::new(kind, &said.complaint("apt-get update")))
+        // Which key is missing stands in a warning; the error after it says only that nothing is signed.
+        let reason = text
+            .lines()
+            .find(|line| line.contains("GPG error") || line.contains("OpenPGP signature"));
+        let complaint = said.complaint("apt-get update");
+        let detail = match (kind, reason) {
+            (Failure::Snapshot, Some(reason)) => format!("apt-get update: {}", reason.trim()),
+            _ => complaint,
+        };
+        Err(Trouble::new(kind, &detail))
     }
 }
 
@@ -281,11 +292,8 @@ fn write_keys(folder: &Path, number: usize, keys: &Keys) -> Result<KeyFiles, Tro
     let mut paths = Vec::new();
     for (count, bytes) in keys.files.iter().enumerate() {
         // apt tells the two forms apart by the file's name.
-        let form = if bytes.starts_with(b"-----BEGIN") {
-            "asc"
-        } else {
-            "gpg"
-        };
+        let is_armored = String::from_utf8_lossy(&bytes[..bytes.len().min(4_096)]).contains(ARMOR);
+        let form = if is_armored { "asc" } else { "gpg" };
         let path = folder.join(format!("keys/{number}-{count}.{form}"));
         fs::write(&path, bytes).map_err(|error| Trouble::io("write a key", &error))?;
         paths.push(path.display().to_string());

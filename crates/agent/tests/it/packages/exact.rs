@@ -8,6 +8,7 @@ use domain::rollout::deployment::Failure;
 use protocol::message::orders::FailureKind;
 use std::fs;
 use testkit::archive::package::Package;
+use testkit::archive::{Archive, Pool};
 
 fn kind(found: Result<agent::packages::Simulated, Trouble>) -> Failure {
     found.expect_err("it is not what was ordered").kind
@@ -279,5 +280,51 @@ fn packages_of_other_architectures_and_of_none_move_as_they_were_ordered() {
         assert_eq!(unpacked, expected);
         let automatic = room.run(&["apt-mark", "showauto", "library", "library:i386", "data"]);
         assert_eq!(automatic, "data\nlibrary:i386\n");
+    });
+}
+
+#[test]
+fn settings_and_hooks_of_the_host_change_nothing_of_what_was_ordered() {
+    room(|room| {
+        let (old, new) = (Package::new("tool", "1"), Package::new("tool", "2"));
+        let new = new.relation("Recommends", "extra");
+        room.install(&old);
+        let hostile = "APT::Update::Post-Invoke-Success { \"touch /room/updated\"; };\n\
+                       DPkg::Post-Invoke { \"touch /room/invoked; exit 1\"; };\n\
+                       APT::Install-Recommends \"true\";\nAPT::Get::AutomaticRemove \"true\";\n\
+                       APT::Get::AllowUnauthenticated \"true\";\nAPT::Default-Release \"other\";\n\
+                       Acquire::AllowInsecureRepositories \"true\";\nAcquire::GzipIndexes \"true\";\n";
+        fs::write("/etc/apt/apt.conf.d/99host", hostile).unwrap();
+        let never = "Package: *\nPin: release *\nPin-Priority: -1\n";
+        fs::write("/etc/apt/preferences.d/never", never).unwrap();
+        let published = archive([new.clone(), Package::new("extra", "1")]);
+        let case = room.case(&published, &[(&new, Some("1"))]);
+        room.prepare(&case).unwrap();
+        let outcome = room.carry_out(&case);
+        assert_eq!(outcome.end, End::Installed {}, "{outcome:?}");
+        assert!(
+            outcome.notes.iter().any(|note| note.contains("Post-Invoke")),
+            "{outcome:?}"
+        );
+        assert!(
+            fs::exists("/room/invoked").unwrap(),
+            "what the host does after dpkg is its own matter"
+        );
+        assert!(
+            !fs::exists("/room/updated").unwrap(),
+            "its own lists were not updated"
+        );
+        assert_eq!(
+            (room.state("tool"), room.state("extra")),
+            ("2 installed".to_owned(), String::new())
+        );
+
+        // And what nobody signed stays out.
+        let unsigned = Archive::new("stable")
+            .arch("amd64")
+            .package(new.clone())
+            .pool(Pool::Written);
+        let case = room.case(&unsigned, &[(&new, Some("1"))]);
+        assert_eq!(kind(room.prepare(&case)), Failure::Snapshot);
     });
 }
