@@ -244,6 +244,24 @@ pub fn note_staging(
     Ok(noted == 1)
 }
 
+/// Notes what came of fetching the files of a change, unless others are wanted since it was begun. Whether it was noted.
+///
+/// # Errors
+/// Of the database.
+pub fn note_staged(
+    tx: &mut Tx,
+    scope: &Scope,
+    id: ChangeId,
+    staging: ChangeStaging,
+    detail: &str,
+) -> Result<bool, Error> {
+    let noted = tx.execute(
+        "UPDATE changes SET staging = $3, staging_detail = $4 WHERE tenant_id = $1 AND id = $2 AND staging = $5",
+        values![scope, id, staging, detail, ChangeStaging::Asked],
+    )?;
+    Ok(noted == 1)
+}
+
 /// Notes since when nothing is left to be done, or that there is again. Whether there is such a change.
 ///
 /// # Errors

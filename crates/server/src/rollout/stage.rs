@@ -6,6 +6,7 @@ use crate::catalog::acquire::acquire;
 use crate::catalog::resolve::NeededFile;
 use crate::context::{Context, Work};
 use crate::reconcile::Outcome;
+use domain::digest::Sha256Digest;
 use std::collections::BTreeSet;
 use store::content_grant::{self, ContentGrant, GrantReason};
 use store::lease::{self, Fence};
@@ -69,12 +70,18 @@ async fn stage(
     let (id, fence, now) = (change.id, fence.clone(), context.clock.now());
     let pinned = wanted.needed.iter().chain(&wanted.former);
     let grants: Vec<ContentGrant> = pinned.map(|file| grant(scope, change, file)).collect();
+    let transactions = wanted.transactions;
     let noting = context.db.write(move |tx| {
         lease::hold(tx, &Whole::server(), &fence, now)?;
         content_grant::give(tx, &Whole::server(), &grants, now)?;
-        rollout_change::note_staging(tx, &scope, id, staging, &detail)
+        // Others may be wanted since this was begun: then the next run goes on.
+        let is_all = deployment::wanted_transactions(tx, &scope, id)? == transactions;
+        Ok(is_all && rollout_change::note_staged(tx, &scope, id, staging, &detail)?)
     });
-    noting.await?;
+    let staging = match noting.await? {
+        true => staging,
+        false => ChangeStaging::Asked,
+    };
     if staging == ChangeStaging::Done {
         context.wake_ups.nudge(Work::Plan);
     }
@@ -83,6 +90,7 @@ async fn stage(
 
 /// The files of a change.
 struct Files {
+    transactions: Vec<Sha256Digest>,
     needed: BTreeSet<NeededFile>,
     former: BTreeSet<NeededFile>,
 }
@@ -91,11 +99,12 @@ async fn wanted(context: &Context, scope: Scope, change: &RolloutChange) -> Resu
     let id = change.id;
     let read = context.db.attempt_read(move |view| {
         let mut files = Files {
+            transactions: deployment::wanted_transactions(view, &scope, id)?,
             needed: BTreeSet::new(),
             former: BTreeSet::new(),
         };
-        for digest in deployment::wanted_transactions(view, &scope, id)? {
-            let transaction = transaction_of(view, &scope, digest)?;
+        for digest in &files.transactions {
+            let transaction = transaction_of(view, &scope, *digest)?;
             files.needed.extend(transaction.files()?);
             files.former.extend(transaction.former()?);
         }

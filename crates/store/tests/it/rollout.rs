@@ -1,9 +1,9 @@
 //! Changes, deployments and orders as rows: what holds between them.
 
 use crate::engines::{at, digest, on_both};
-use crate::walls::world::{a_report, a_world, an_order, deployment_id};
+use crate::walls::world::{a_report, a_world, an_order, change_id, deployment_id};
 use store::order::{self, OrderStage, Report};
-use store::rollout_change;
+use store::rollout_change::{self, ChangeStaging};
 
 #[test]
 fn a_plan_holds_only_the_generation_that_it_was_made_for() {
@@ -18,6 +18,23 @@ fn a_plan_holds_only_the_generation_that_it_was_made_for() {
             Ok((before, after, next))
         });
         assert_eq!(held.await.expect("written"), (true, false, true));
+    });
+}
+
+#[test]
+fn files_that_were_fetched_are_not_all_when_others_are_wanted_meanwhile() {
+    on_both(async |db| {
+        let scope = a_world(&db).await.scope;
+        let looked = db.write(move |tx| {
+            let (id, done) = (change_id(), ChangeStaging::Done);
+            let unasked = rollout_change::note_staged(tx, &scope, id, done, "")?;
+            rollout_change::note_staging(tx, &scope, id, ChangeStaging::Asked, "")?;
+            let asked = rollout_change::note_staged(tx, &scope, id, done, "")?;
+            let staging = rollout_change::get(tx, &scope, id)?.map(|change| change.staging);
+            Ok((unasked, asked, staging))
+        });
+        let expected = (false, true, Some(ChangeStaging::Done));
+        assert_eq!(looked.await.expect("written"), expected);
     });
 }
 

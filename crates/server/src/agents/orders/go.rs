@@ -98,14 +98,14 @@ async fn permit(context: &Context, asking: Asking) -> Result<Option<u32>, Rollou
 
 /// The same in the transaction that notes it: whoever stops the change before it ends stops it in time.
 fn permit_in(tx: &mut Tx, asking: &Asking) -> Result<Option<u32>, RolloutError> {
-    let Some((order, approval)) = may_begin(tx, asking)? else {
-        return Ok(None);
-    };
-    // Holds the generation: a decision beside this one comes before it or after it.
+    // Holds the generation before it looks: a decision beside this one comes before it or after it.
     let generation = rollout_change::generation(tx, &asking.scope)?;
     if !rollout_change::hold_generation(tx, &asking.scope, generation)? {
         return Ok(None);
     }
+    let Some((order, approval)) = may_begin(tx, asking)? else {
+        return Ok(None);
+    };
     let left = approval.not_after.duration_since(asking.now).as_secs();
     let lease = u32::try_from(left).unwrap_or(0).min(LEASE_SECONDS);
     let until = asking.now + SignedDuration::from_secs(i64::from(lease));

@@ -315,6 +315,10 @@ fn of_rollout() -> Vec<Call> {
         "rollout_change::note_staging" => {
             rollout_change::note_staging(tx, scope, change_id(), ChangeStaging::Done, "")
         };
+        "rollout_change::note_staged" => {
+            rollout_change::note_staging(tx, scope, change_id(), ChangeStaging::Asked, "")?;
+            rollout_change::note_staged(tx, scope, change_id(), ChangeStaging::Done, "")
+        };
         "rollout_change::note_finished" => {
             rollout_change::note_finished(tx, scope, change_id(), Some(at(9)))
         };
