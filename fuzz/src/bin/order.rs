@@ -46,21 +46,34 @@ fuzz_target!(
 /// A statement of this kind with any body, by somebody who has the key (docs/protocol.md).
 fn sealed(kind: u16, body: &[u8], key: &SigningKey) -> Vec<u8> {
     let length = u32::try_from(body.len()).expect("inputs are small");
-    let head = [b"PYS1".as_slice(), &kind.to_be_bytes(), &key.id().0, &length.to_be_bytes()].concat();
+    let head = [
+        b"PYS1".as_slice(),
+        &kind.to_be_bytes(),
+        &key.id().0,
+        &length.to_be_bytes(),
+    ]
+    .concat();
     let signature = key.sign(&[b"patchyard statement 1\0".as_slice(), &head, body].concat());
     [head.as_slice(), &signature, body].concat()
 }
 
 fn judge(bundle: &Bundle, key: &SigningKey) {
     statement(&bundle.order, key);
-    let Ok(approved) = ApprovalDocument::parse(&bundle.approval) else { return };
+    let Ok(approved) = ApprovalDocument::parse(&bundle.approval) else {
+        return;
+    };
     let host = HostId([2; 16]);
     let is_in_scope = bundle.inclusion.proves(host, approved.approval.scope);
-    let Ok(order) = Unread::parse(&bundle.order).and_then(|unread| unread.open::<OrderDocument>(&key.verifying()))
+    let Ok(order) =
+        Unread::parse(&bundle.order).and_then(|unread| unread.open::<OrderDocument>(&key.verifying()))
     else {
         return;
     };
-    let in_scope = if is_in_scope { InScope::Proved } else { InScope::NotProved };
+    let in_scope = if is_in_scope {
+        InScope::Proved
+    } else {
+        InScope::NotProved
+    };
     let order = order.says.into_order();
     if approved.approval.covers(&order, in_scope).is_ok() {
         assert_eq!(order.tenant, approved.approval.tenant);
@@ -73,7 +86,11 @@ fn statement(bytes: &[u8], key: &SigningKey) {
     if let Ok(order) = unread.open::<OrderDocument>(&key.verifying()) {
         assert_eq!(order.digest, protocol::sha256(bytes));
         let order = order.says.into_order();
-        assert_eq!(seal(&OrderDocument::of(&order), key), bytes, "one form, one signature");
+        assert_eq!(
+            seal(&OrderDocument::of(&order), key),
+            bytes,
+            "one form, one signature"
+        );
         return;
     }
     if let Ok(go) = unread.open::<GoDocument>(&key.verifying()) {
