@@ -219,6 +219,7 @@ impl Known {
         let words: &[&str] = match (name, list.path.rsplit('/').next().unwrap_or_default()) {
             ("state", "hosts") => &["pending", "active", "quarantined", "retired"],
             ("state", "updates") => &["listed", "withdrawn", "quarantined"],
+            ("state", "deployments") => &["underway", "failed", "not_in_effect"],
             ("state", "sources") => &["proposed", "adopted", "paused", "declined"],
             ("cursor", _) => &[],
             _ => {
