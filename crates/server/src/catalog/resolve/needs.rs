@@ -191,7 +191,7 @@ impl<'a> After<'a> {
     }
 
     fn provides(&self, present: &Present<'_>, is_version: impl Fn(&str) -> bool) -> Option<&'a str> {
-        self.places.all().find_map(|(_, place)| {
+        self.places.current().find_map(|(_, place)| {
             let details = self.places.details(place).ok()?;
             let found = details.find(present.name, |detail| {
                 detail.architecture == present.architecture && is_version(detail.version)
@@ -261,7 +261,7 @@ impl<'a> After<'a> {
     fn has_unlisted(&self) -> bool {
         let is_listed = |name: &str| {
             self.places
-                .all()
+                .current()
                 .any(|(_, place)| place.offers(name).next().is_some())
         };
         (self.present.keys()).any(|name| !is_listed(name))

@@ -50,7 +50,9 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Places {
     current: Vec<Place>,
-    past: Vec<Place>,
+    earlier: Vec<Past>,
+    /// Opened when something is not among the others: a source has many of them.
+    past: OnceCell<Vec<Place>>,
     publishers: Vec<domain::catalog::update::Publisher>,
     content: Store,
 }
@@ -107,7 +109,8 @@ impl Places {
     pub(super) fn of(moment: &Moment, past: Vec<Past>, content: &Store) -> Self {
         let mut places = Self {
             current: Vec::new(),
-            past: Vec::new(),
+            earlier: past,
+            past: OnceCell::new(),
             publishers: moment
                 .channels
                 .sources
@@ -139,46 +142,42 @@ impl Places {
                 });
             }
         }
-        let mut seen: HashSet<(usize, Sha256Digest)> = (places.current.iter())
-            .map(|place| (place.source, place.index.digest))
-            .collect();
-        for past in past {
-            places.add_past(&past, &mut seen);
-        }
         places
     }
 
-    /// The indexes of an earlier snapshot that no later one has too.
-    fn add_past(&mut self, past: &Past, seen: &mut HashSet<(usize, Sha256Digest)>) {
-        let used: Vec<(String, String, SourceId)> = (self.current.iter())
-            .filter(|place| place.source == past.source)
-            .map(|place| {
-                (
-                    place.index.component.clone(),
-                    place.index.architecture.clone(),
-                    place.id,
-                )
-            })
-            .collect();
-        for (component, architecture, id) in used {
-            let Some(index) = index_of(&past.kept, &component, &architecture) else {
-                continue;
-            };
-            if !seen.insert((past.source, index.digest)) {
-                continue;
+    /// The indexes of earlier snapshots that no later one has too, the last first.
+    fn past(&self) -> &[Place] {
+        self.past.get_or_init(|| {
+            let mut past = Vec::new();
+            let current = self
+                .current
+                .iter()
+                .map(|place| (place.source, place.index.digest));
+            let mut seen: HashSet<(usize, Sha256Digest)> = current.collect();
+            for earlier in &self.earlier {
+                for used in self.current.iter().filter(|place| place.source == earlier.source) {
+                    let (component, architecture) = (&used.index.component, &used.index.architecture);
+                    let Some(index) = index_of(&earlier.kept, component, architecture) else {
+                        continue;
+                    };
+                    if !seen.insert((earlier.source, index.digest)) {
+                        continue;
+                    }
+                    // What was swept meanwhile offers nothing any more.
+                    if let Ok(Some(readable)) = ReadableIndex::open(&self.content, index.digest) {
+                        past.push(Place {
+                            source: earlier.source,
+                            id: used.id,
+                            kept: earlier.kept.clone(),
+                            index: index.clone(),
+                            compiled: readable.index,
+                            details: OnceCell::new(),
+                        });
+                    }
+                }
             }
-            // What was swept meanwhile offers nothing any more.
-            if let Ok(Some(readable)) = ReadableIndex::open(&self.content, index.digest) {
-                self.past.push(Place {
-                    source: past.source,
-                    id,
-                    kept: past.kept.clone(),
-                    index: index.clone(),
-                    compiled: readable.index,
-                    details: OnceCell::new(),
-                });
-            }
-        }
+            past
+        })
     }
 
     /// The place of a listing, as the assessment numbers them.
@@ -189,7 +188,7 @@ impl Places {
     pub(super) fn get(&self, number: PlaceNo) -> &Place {
         match number.0.checked_sub(self.current.len()) {
             None => &self.current[number.0],
-            Some(past) => &self.past[past],
+            Some(past) => &self.past()[past],
         }
     }
 
@@ -203,7 +202,8 @@ impl Places {
 
     /// Those in force, then the others, the last first.
     pub(super) fn all(&self) -> impl Iterator<Item = (PlaceNo, &Place)> {
-        let places = self.current.iter().chain(&self.past);
+        let past = std::iter::once_with(|| self.past()).flatten();
+        let places = self.current.iter().chain(past);
         places.enumerate().map(|(at, place)| (PlaceNo(at), place))
     }
 
