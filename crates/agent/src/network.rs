@@ -20,6 +20,7 @@ use crate::session::{self, Effect, Event, Failure, Phase, Session, Trouble, uplo
 use crate::status::{self, Standing};
 use crate::transport::{ClientIdentity, Pins, ProxySettings, Transport, TransportSettings};
 use bell::Woken;
+use files::Partial;
 use protocol::address::ServerAddress;
 use protocol::token::EnrolmentToken;
 use std::collections::VecDeque;
@@ -160,6 +161,8 @@ struct Round {
     rung: Option<std::time::Instant>,
     /// Index files that the server asked this host to carry.
     carried: Vec<Carried>,
+    /// The file of which a part came last.
+    partial: Option<Partial>,
 }
 
 impl Round {
@@ -172,6 +175,7 @@ impl Round {
             transport: None,
             rung: None,
             carried: Vec::new(),
+            partial: None,
         })
     }
 
@@ -197,6 +201,7 @@ impl Round {
         if !look.orders.is_active {
             let wanted = look.orders.wants.iter().map(|wish| wish.digest);
             let keep: Vec<_> = wanted.chain(self.session.bundles()).collect();
+            self.partial = None;
             files::tidy(&network.places, &keep);
         }
         self.happen(Event::Wake(look), network)

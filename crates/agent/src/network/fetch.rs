@@ -3,7 +3,6 @@
 use super::files::{KeepError, Partial};
 use super::{Network, Round, edge, trouble_of};
 use crate::executor::spool::Wish;
-use crate::service::Places;
 use crate::session::{Fault, Fetched, Ticket};
 use crate::transport::{AskedFile, Came, FetchError, Sink as _};
 use protocol::address::ServerAddress;
@@ -26,6 +25,7 @@ impl Round {
             .session
             .memory()
             .estimate(moment.boot_clock, moment.wall_clock);
+        let partial = self.partial.take();
         let transport = match self.transport(network) {
             Ok(transport) => transport,
             Err(trouble) => {
@@ -44,27 +44,36 @@ impl Round {
             };
             transport.fetch(&from.to_string(), &asked, now, AT_ONCE, partial)
         };
-        match fetch(&network.places, file, more) {
-            Ok(Came::Whole) => Fetched::Whole,
-            Ok(Came::Part) => Fetched::Part,
+        let here = match partial.filter(|partial| partial.is_of(&file)) {
+            Some(partial) => Ok(partial),
+            None => Partial::open(&network.places, file),
+        };
+        let fetched = here
+            .map_err(NotFetched::from)
+            .and_then(|partial| fetch(partial, more));
+        match fetched {
+            Ok(None) => Fetched::Whole,
+            Ok(Some(partial)) => {
+                self.partial = Some(partial);
+                Fetched::Part
+            }
             Err(error) => error.told(),
         }
     }
 }
 
+/// Fetches more of a file; gives it back if that was not all.
 fn fetch(
-    places: &Places,
-    file: Wish,
+    mut partial: Partial,
     more: impl FnOnce(&mut Partial) -> Result<Came, FetchError>,
-) -> Result<Came, NotFetched> {
-    let mut partial = Partial::open(places, file)?;
+) -> Result<Option<Partial>, NotFetched> {
     if !partial.is_whole() {
-        if partial.bytes == file.size_bytes {
+        if partial.is_full() {
             partial.begin_anew().map_err(FetchError::Keep)?;
         }
         match more(&mut partial) {
             Ok(Came::Whole) => {}
-            Ok(Came::Part) => return Ok(Came::Part),
+            Ok(Came::Part) => return Ok(Some(partial)),
             Err(error) => {
                 if matches!(error, FetchError::OtherBytes { .. }) {
                     // Perhaps it is what was here that is wrong.
@@ -75,7 +84,7 @@ fn fetch(
         }
     }
     partial.finish()?;
-    Ok(Came::Whole)
+    Ok(None)
 }
 
 /// A file that is not here, for whichever reason.
@@ -108,5 +117,41 @@ impl NotFetched {
             trouble: trouble_of(self, next_step),
             fault,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::Places;
+
+    #[test]
+    fn a_file_that_comes_in_parts_goes_on_without_being_read_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let places = Places {
+            state: folder.path().to_owned(),
+            settings: folder.path().join("agent.toml"),
+        };
+        std::fs::create_dir(places.files()).expect("a folder");
+        let file = Wish {
+            digest: protocol::sha256(b"all of it"),
+            size_bytes: 100,
+        };
+        let partial = Partial::open(&places, file).expect("there is room");
+        let first = |partial: &mut Partial| {
+            partial.take(b"all").map_err(FetchError::Keep)?;
+            Ok(Came::Part)
+        };
+        let partial = fetch(partial, first)
+            .expect("it is kept")
+            .expect("more is to come");
+        assert!(partial.is_of(&file) && partial.bytes == 3);
+        let rest = |partial: &mut Partial| {
+            partial.take(b" of it").map_err(FetchError::Keep)?;
+            Ok(Came::Whole)
+        };
+        assert!(fetch(partial, rest).expect("it is kept").is_none());
+        let kept = std::fs::read(places.files().join(file.digest.to_string()));
+        assert_eq!(kept.expect("it has its name"), b"all of it");
     }
 }

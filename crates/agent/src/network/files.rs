@@ -117,6 +117,16 @@ impl Partial {
         }
     }
 
+    /// Whether it is a part of this file.
+    pub(super) fn is_of(&self, wish: &Wish) -> bool {
+        self.wish == *wish
+    }
+
+    /// Whether it is as large as it may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes == self.wish.size_bytes
+    }
+
     /// Whether what is here is the whole file already.
     pub(super) fn is_whole(&self) -> bool {
         self.hash.clone().finish().as_ref() == self.wish.digest.0
