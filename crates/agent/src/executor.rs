@@ -84,11 +84,20 @@ pub enum ExecutorError {
 
 #[derive(Debug)]
 enum Event {
-    Ring { network: u64 },
-    NetworkEnded { network: u64 },
-    ReadingEnded { reading: u64 },
+    Ring {
+        network: u64,
+    },
+    NetworkEnded {
+        network: u64,
+    },
+    ReadingEnded {
+        reading: u64,
+    },
     /// A thread has found something out about an order.
-    Found { number: u64, found: Found },
+    Found {
+        number: u64,
+        found: Found,
+    },
     /// What is told of orders has changed.
     Told,
 }
@@ -205,7 +214,10 @@ impl Work<'_> {
             .map(|reading| reading.begun.at + READING_LIMIT);
         let restart = self.network.is_none().then_some(self.restart_at);
         let idle = now() + FULL_READING;
-        [reading, restart, self.desk.next_look()].into_iter().flatten().fold(idle, Instant::min)
+        [reading, restart, self.desk.next_look()]
+            .into_iter()
+            .flatten()
+            .fold(idle, Instant::min)
     }
 
     fn is_current(&self, number: u64) -> bool {
