@@ -73,7 +73,19 @@ fn settings(folder: &Path) -> server::Settings {
     settings
 }
 
+/// Each connection takes a file descriptor.
+fn take_descriptors() -> Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).context("take as many file descriptors as there may be")
+}
+
 async fn measure() -> Result<()> {
+    take_descriptors()?;
     let folder = tempfile::Builder::new()
         .prefix("serving-")
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
