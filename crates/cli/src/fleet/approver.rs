@@ -92,7 +92,10 @@ pub fn sign(asker: &Asker, change: &str, file: &Path, yes: bool) -> anyhow::Resu
     if !yes {
         ask(asker, "Sign this? [y/N] ", &mut room)?;
     }
-    let signature = serde_json::to_value(approved.sign(&key))?;
+    let signature = json!({
+        "key": STANDARD.encode(key.verifying().to_bytes()),
+        "signature": STANDARD.encode(approved.sign(&key).signature),
+    });
     let answer = asker
         .client
         .post(&format!("{change}/signatures"), &signature, &once())?;

@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What the package depends on if it was built for the oldest suite too.
 const FOR_ALL_SUITES: &str = "libc6 (>= 2.17)";
@@ -13,6 +13,9 @@ const FOR_ALL_SUITES: &str = "libc6 (>= 2.17)";
 /// The package, made once in a process.
 pub fn agent_package() -> Result<&'static Path, LabMissing> {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
+    static MAKING: Mutex<()> = Mutex::new(());
+    // Tests that start together wait for one making.
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(made) = MADE.get() {
         return Ok(made);
     }

@@ -1,7 +1,7 @@
 //! Somebody has the server, its database and every key on it. Hosts that were told of an approver's key follow nothing that
 //! this key has not signed.
 
-use super::{Yard, allow, assert_installed, by_dpkg, text};
+use super::{Yard, assert_installed, by_dpkg, text};
 use std::path::Path;
 use testkit::lab::booted::BootedHost;
 use testkit::skip;
@@ -25,11 +25,7 @@ fn who_has_the_server_and_all_its_keys_but_not_the_approvers_installs_nothing() 
     let thiefs = made_key(&yard, &stolen);
     host.run(&["patchyard-agent", "approvers", "add", &public])
         .unwrap();
-    allow(host, "full");
-    yard.fleet
-        .until("the server knows what the host allows", |fleet| {
-            fleet.hosts(super::TENANT)[0]["mode"] == "full"
-        });
+    yard.allow_all();
     let before = by_dpkg(host);
 
     // The thief is the server: it asks nobody for a signature.
