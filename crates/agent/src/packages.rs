@@ -10,6 +10,7 @@ pub mod hook;
 mod marks;
 mod publisher;
 mod repair;
+mod settings;
 mod simulation;
 mod stanza;
 pub(crate) mod tool;

@@ -7,13 +7,12 @@
 
 use super::stanza::{self, Keys};
 use super::tool::Tool;
-use super::{Installed, Simulated, Trouble, publisher, simulation};
+use super::{Installed, Simulated, Trouble, publisher, settings, simulation};
 use crate::host::{self, ReadOptions};
 use domain::change::Approval;
 use domain::digest::Sha256Digest;
 use domain::order::{Order, OrderedPackage, OrderedSnapshot};
 use domain::rollout::deployment::Failure;
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -26,7 +25,7 @@ const SETTINGS: &str = "apt.conf";
 /// What an armoured key begins with (RFC 9580, section 6.2), after comments.
 const ARMOR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 /// Its source list.
-const SOURCES: &str = "ordered.sources";
+pub(super) const SOURCES: &str = "ordered.sources";
 
 /// Where a world stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +106,7 @@ impl World {
             places: places.clone(),
             snapshots,
         };
-        write(&folder.join(SETTINGS), &settings(places)?)?;
+        write(&folder.join(SETTINGS), &settings::text(places)?)?;
         world.write_sources()?;
         world.verify()?;
         Ok(world)
@@ -193,7 +192,7 @@ impl World {
             write(&sources, &self.source(place)?)?;
             let forms = format!(
                 "Acquire::IndexTargets::deb::Packages::CompressionTypes={}",
-                forms(snapshot)
+                settings::forms(snapshot)
             );
             self.update(&sources, &folder.join("lists"), &["-o".into(), forms.into()])?;
         }
@@ -331,73 +330,6 @@ fn archive_name(package: &OrderedPackage) -> String {
         quoted(architecture, "_:./")
     )
 }
-
-/// apt.conf(5), read after the host's own. The host's rules for dpkg and its hooks stay, but for what would ask or take another
-/// configuration file than the host's.
-fn settings(places: &WorldPlaces) -> Result<String, Trouble> {
-    let folder = places.world();
-    let folder = folder.to_str().filter(|path| {
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\;{}".contains(&byte);
-        path.starts_with('/') && path.bytes().all(is_plain)
-    });
-    let Some(folder) = folder else {
-        let detail = "the agent's folder has a name that apt cannot be told";
-        return Err(Trouble::new(Failure::PackageManager, detail));
-    };
-    let mut text = format!(
-        "Dir::Etc::sourcelist \"{folder}/{SOURCES}\";\nDir::Etc::sourceparts \"/dev/null\";\n\
-         Dir::Etc::preferences \"/dev/null\";\nDir::Etc::preferencesparts \"/dev/null\";\n\
-         Dir::Etc::trusted \"/dev/null\";\nDir::Etc::trustedparts \"/dev/null\";\n\
-         Dir::State::lists \"{folder}/lists\";\nDir::Cache::archives \"{folder}/archives\";\n\
-         Dir::Cache::pkgcache \"{folder}/pkgcache.bin\";\nDir::Cache::srcpkgcache \"{folder}/srcpkgcache.bin\";\n"
-    );
-    text.push_str(FIXED_SETTINGS);
-    Ok(text)
-}
-
-/// The forms in which indexes were ordered: apt would ask for others that the release file names, and what is not here it has to
-/// do without.
-fn forms(snapshot: &OrderedSnapshot) -> String {
-    let forms: BTreeSet<_> = (snapshot.indexes.iter())
-        .map(|index| match index.path.rsplit_once("Packages.") {
-            Some((_, form)) if form.bytes().all(|byte| byte.is_ascii_alphanumeric()) => form,
-            _ => "uncompressed",
-        })
-        .collect();
-    forms.into_iter().collect::<Vec<_>>().join(" ")
-}
-
-const FIXED_SETTINGS: &str = r#"APT::Sandbox::User "root";
-APT::Update::Error-Mode "any";
-APT::Get::List-Cleanup "false";
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-#clear APT::Default-Release;
-Acquire::Languages "none";
-Acquire::GzipIndexes "false";
-Acquire::IndexTargets::deb::Packages::KeepCompressed "false";
-Acquire::AllowInsecureRepositories "false";
-Acquire::AllowWeakRepositories "false";
-Acquire::AllowDowngradeToInsecureRepositories "false";
-APT::Get::AllowUnauthenticated "false";
-APT::Get::AutomaticRemove "false";
-APT::Get::Purge "false";
-APT::Get::Fix-Broken "false";
-APT::Get::Fix-Missing "false";
-APT::Get::Always-Include-Phased-Updates "true";
-APT::Install-Recommends "false";
-APT::Install-Suggests "false";
-APT::Keep-Downloaded-Packages "true";
-APT::Clean-Installed "false";
-Dpkg::Use-Pty "0";
-Dpkg::Progress-Fancy "0";
-DPkg::Lock::Timeout "0";
-DPkg::Options:: "--no-force-confnew";
-DPkg::Options:: "--no-force-confask";
-DPkg::Options:: "--force-confdef";
-DPkg::Options:: "--force-confold";
-"#;
 
 /// The same file under another name, without copying it where that is possible.
 fn put(from: &Path, to: &Path) -> Result<(), Trouble> {

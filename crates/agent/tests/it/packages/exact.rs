@@ -174,10 +174,24 @@ fn the_hook_is_the_last_word_on_files_versions_and_packages() {
         assert_eq!(kind, FailureKind::HostChanged, "{why}");
         assert!(why.contains("1.1"), "{why}");
 
-        // Its time is over before dpkg is started.
+        assert_eq!(room.state("tool"), "1.1 installed");
+        assert_eq!(
+            room.unpacked().len(),
+            2,
+            "what was there before, and nothing of an order"
+        );
+    });
+}
+
+#[test]
+fn the_hook_refuses_whatever_is_late_elsewhere_missing_or_not_understood() {
+    room(|room| {
+        let new = Package::new("tool", "2");
+        room.install(&Package::new("tool", "1.1"));
         let second = Package::new("second", "2");
         let packages = [(&new, Some("1.1")), (&second, None)];
         let mut more = room.case(&archive([new.clone(), second.clone()]), &packages);
+        let archives = room.folder(&more).join("world/archives");
         room.prepare(&more).unwrap();
         room.start(&more, 0);
         assert!(matches!(room.outcome(&more).end, End::Late { .. }));

@@ -119,7 +119,7 @@ fn a_release_file_counts_by_its_digest_and_by_the_hosts_own_keys() {
 }
 
 #[test]
-fn sources_in_every_shape_are_believed_as_the_host_believes_them() {
+fn indexes_are_taken_in_the_form_in_which_they_were_ordered() {
     room(|room| {
         let (old, new) = (Package::new("tool", "1:1"), Package::new("tool", "1:2~rc1"));
         room.install(&old);
@@ -136,7 +136,40 @@ fn sources_in_every_shape_are_believed_as_the_host_believes_them() {
             .retain(|index| index.path.ends_with(".gz"));
         room.prepare(&both).unwrap();
 
-        // A key within the stanza; a key named by its fingerprint; the common keys.
+        // Two sources, each packed in its own way, of which one release file names both.
+        let by_key = ["Signed-By: /etc/apt/keyrings/archive.gpg"];
+        let more = Package::new("more", "2");
+        room.install(&more.clone().with_version("1"));
+        let other = Archive::new("other")
+            .arch("amd64")
+            .package(more.clone())
+            .pool(Pool::Written)
+            .formats(&[Format::Plain, Format::Gzip])
+            .sign(&key());
+        let two = base().stanza(ADDRESS, &by_key) + "\n" + &other.stanza(ADDRESS, &by_key);
+        fs::write(source, two).unwrap();
+        let mut case = room.case(&base().formats(&[Format::Gzip, Format::Xz]), &packages);
+        case.order.snapshots[0]
+            .indexes
+            .retain(|index| index.path.ends_with(".xz"));
+        let mut second = room.fetch(&other);
+        second.indexes.retain(|index| index.path.ends_with("/Packages"));
+        case.order.snapshots.push(second);
+        case.order.packages.insert(0, ordered(&more, Some("1")));
+        case.approval.release.updates.insert(0, update(&more));
+        assert_eq!(room.prepare(&case).unwrap().steps, 4);
+    });
+}
+
+#[test]
+fn keys_are_those_of_the_hosts_stanza_however_it_names_them() {
+    room(|room| {
+        let (old, new) = (Package::new("tool", "1:1"), Package::new("tool", "1:2~rc1"));
+        room.install(&old);
+        let source = "/etc/apt/sources.list.d/archive.sources";
+        let base = || archive([new.clone()]);
+        let packages = [(&new, Some("1:1"))];
+
         let armored = key().armored();
         let inline: String = armored
             .lines()
@@ -157,28 +190,6 @@ fn sources_in_every_shape_are_believed_as_the_host_believes_them() {
         room.prepare(&room.case(&base(), &packages)).unwrap();
         fs::write(source, base().stanza(ADDRESS, &[])).unwrap();
         room.prepare(&room.case(&base(), &packages)).unwrap();
-
-        // Two sources, each packed in its own way, of which one release file names both.
-        let more = Package::new("more", "2");
-        room.install(&more.clone().with_version("1"));
-        let other = Archive::new("other")
-            .arch("amd64")
-            .package(more.clone())
-            .pool(Pool::Written)
-            .formats(&[Format::Plain, Format::Gzip])
-            .sign(&key());
-        let two = base().stanza(ADDRESS, &[]) + "\n" + &other.stanza(ADDRESS, &[]);
-        fs::write(source, two).unwrap();
-        let mut case = room.case(&base().formats(&[Format::Gzip, Format::Xz]), &packages);
-        case.order.snapshots[0]
-            .indexes
-            .retain(|index| index.path.ends_with(".xz"));
-        let mut second = room.fetch(&other);
-        second.indexes.retain(|index| index.path.ends_with("/Packages"));
-        case.order.snapshots.push(second);
-        case.order.packages.insert(0, ordered(&more, Some("1")));
-        case.approval.release.updates.insert(0, update(&more));
-        assert_eq!(room.prepare(&case).unwrap().steps, 4);
 
         // A flat repository, in a folder of the archive.
         let flat = Archive::flat("deb/12")
