@@ -149,6 +149,9 @@ struct Bound {
 pub struct Moment {
     /// The clock since the boot.
     pub clock: BootClock,
+    /// Where that clock stood when the host's first process began, in microseconds; 0 where that cannot be told. A container that
+    /// starts again may keep the id of its machine's boot.
+    pub up_since_micros: u64,
     /// The computer's own date.
     pub wall: Timestamp,
     /// The server's time as the network process knows it: good for what is shown and for giving up, and for nothing that begins.

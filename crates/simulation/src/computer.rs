@@ -314,6 +314,7 @@ impl Computer {
         let (clock, wall) = (self.boot_clock(now), now + self.date_off);
         order::Moment {
             clock,
+            up_since_micros: 0,
             wall,
             estimate: self.journal.estimate(clock, wall),
             mode: self.executor.mode,

@@ -33,6 +33,8 @@ const OTHERS_END: Duration = Duration::from_secs(60);
 const TAKE_UP_AGAIN: Duration = Duration::from_secs(10);
 /// How often the host is read for one order before that counts as not seen.
 const READINGS: u8 = 3;
+/// What proc(5) counts in: USER_HZ of the kernel's interface, whatever the kernel itself runs at.
+const TICKS_PER_SECOND: u64 = 100;
 /// How often a transaction is looked after.
 const LOOK_AFTER: Duration = Duration::from_millis(250);
 /// How often open orders are looked at besides.
@@ -190,6 +192,7 @@ impl<'a> Desk<'a> {
             .expect("Linux has chance to give since version 3.17");
         Moment {
             clock,
+            up_since_micros: up_since_micros().unwrap_or_default(),
             wall,
             estimate,
             mode: crate::mode::read(&self.executor.places),
@@ -463,4 +466,13 @@ impl<'a> Desk<'a> {
             self.happen(order::Event::Seen { number, seen });
         }
     }
+}
+
+/// Where the boot clock stood when the first process began (proc_pid_stat(5), field 22, in ticks), in microseconds.
+fn up_since_micros() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/1/stat").ok()?;
+    // The second field is a name in brackets, which may hold anything.
+    let (_, rest) = text.rsplit_once(')')?;
+    let ticks: u64 = rest.split_whitespace().nth(19)?.parse().ok()?;
+    ticks.checked_mul(1_000_000 / TICKS_PER_SECOND)
 }

@@ -394,7 +394,8 @@ fn await_reboot(open: &mut Open, boot: domain::identity::BootId, micros: u64, mo
         RebootRule::Never => 0,
     };
     let limit = notice.saturating_add(REBOOT_PATIENCE_MICROS);
-    if moment.clock.boot != boot || moment.clock.micros.saturating_sub(micros) > limit {
+    let has_restarted = moment.clock.boot != boot || moment.up_since_micros > micros;
+    if has_restarted || moment.clock.micros.saturating_sub(micros) > limit {
         open.phase = Phase::Verifying(Restarted::Once);
         open.since = moment.estimate;
         open.detail.clear();

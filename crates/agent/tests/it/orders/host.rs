@@ -102,6 +102,7 @@ impl<'a> Host<'a> {
     fn moment(&mut self) -> Moment {
         Moment {
             clock: self.clock(),
+            up_since_micros: 0,
             wall: self.now + SignedDuration::from_secs(self.off_seconds),
             estimate: self.now,
             mode: self.mode,

@@ -18,6 +18,7 @@ fn moment() -> Moment {
             boot: BootId([1; 16]),
             micros: 5_000_000,
         },
+        up_since_micros: 0,
         wall: NOW,
         estimate: NOW,
         mode: Mode::Full,

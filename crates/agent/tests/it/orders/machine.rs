@@ -147,6 +147,7 @@ fn moment(seconds: i64) -> Moment {
             boot: BootId([1; 16]),
             micros: u64::try_from(1_000 + seconds).unwrap() * 1_000_000,
         },
+        up_since_micros: 0,
         wall: NOW + SignedDuration::from_secs(seconds),
         estimate: NOW + SignedDuration::from_secs(seconds),
         mode: Mode::Full,
@@ -358,6 +359,19 @@ fn a_restart_of_the_host_is_asked_for_once_and_never_without_its_rule() {
         (ended.reports()[0].stage, reboots(&effects)),
         (Stage::NotInEffect, false)
     );
+    // A container that starts again may keep the id of its machine's boot.
+    let anew = Moment {
+        up_since_micros: moment(15).clock.micros,
+        ..moment(20)
+    };
+    let (back, _) = next(&rebooting, Event::Tick, &anew);
+    assert_eq!(back.job(&back.open()[0]), Some(Job::Read));
+    let before = Moment {
+        up_since_micros: moment(13).clock.micros,
+        ..moment(20)
+    };
+    let (waits, _) = next(&rebooting, Event::Tick, &before);
+    assert!(matches!(waits.open()[0].phase(), Phase::Rebooting { .. }));
     // One that does not come is not waited for without end.
     let (waits, _) = next(&rebooting, Event::Tick, &moment(1_000));
     assert!(matches!(waits.open()[0].phase(), Phase::Rebooting { .. }));
