@@ -9,6 +9,7 @@ mod decide;
 mod draft;
 mod preview;
 mod request;
+mod shapes;
 mod view;
 mod waits;
 
@@ -21,10 +22,10 @@ pub use create::create;
 pub use decide::{DecisionView, cancel, resume, retry, stop};
 pub use preview::{HostPreviewView, PackageChangeView, PreviewView, preview};
 pub use request::{DeployRequest, HostsWanted, NeedsWord, Reboot, RemovalWanted, StartWord};
-pub use view::{
+pub use shapes::{
     ChangeUpdateView, ChangeView, DeploymentView, OrderStageView, SignaturesView, TookView, WaitingView,
-    Work, change, changes, deployment, deployments, output, work_list,
 };
+pub use view::{Work, change, changes, deployment, deployments, output, work_list};
 
 use super::refusal::Refusal;
 use crate::reconcile::chain;

@@ -4,7 +4,8 @@
 use super::draft::{Draft, Texts};
 use super::of_rollout;
 use super::request::{DeployRequest, Wanted};
-use super::view::{ChangeView, show_change};
+use super::shapes::ChangeView;
+use super::view::show_change;
 use crate::Context;
 use crate::app::caller::{Caller, Place};
 use crate::app::change::{self, Done, Keep, Made, Once, Record};

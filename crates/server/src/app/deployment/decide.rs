@@ -2,7 +2,8 @@
 //! moment of the decision on no host gets a permission to begin.
 
 use super::of_rollout;
-use super::view::{ChangeView, show_change};
+use super::shapes::ChangeView;
+use super::view::show_change;
 use crate::Context;
 use crate::app::caller::{Caller, Place};
 use crate::app::change::{self, Done, Keep, Made, Once, Record};

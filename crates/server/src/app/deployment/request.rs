@@ -115,6 +115,33 @@ pub enum Reboot {
     },
 }
 
+impl From<Mode> for NeedsWord {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Full => Self::Full,
+            Mode::Monitor | Mode::Download | Mode::Install => Self::Install,
+        }
+    }
+}
+
+impl From<Start> for StartWord {
+    fn from(start: Start) -> Self {
+        match start {
+            Start::WithGo => Self::WithGo,
+            Start::OfflineOk => Self::OfflineOk,
+        }
+    }
+}
+
+impl From<RebootRule> for Reboot {
+    fn from(rule: RebootRule) -> Self {
+        match rule {
+            RebootRule::Never => Self::Never {},
+            RebootRule::IfNeeded { notice_seconds } => Self::IfNeeded { notice_seconds },
+        }
+    }
+}
+
 /// A package that may be removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
