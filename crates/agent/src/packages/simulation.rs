@@ -3,10 +3,10 @@
 
 use super::tool::Tool;
 use super::{Installed, Trouble, Whole, WorldPlaces, allowed};
-use domain::order::transaction::{self, Act, Build, Difference, Item, Objection};
+use domain::order::transaction::{self, Act, Build, Difference, Item, Objection, PackageName};
 use domain::order::{Direction, Order, OrderedPackage};
 use domain::rollout::deployment::Failure;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 /// A simulation that agrees with its order.
@@ -16,26 +16,33 @@ pub struct Simulated {
     pub steps: usize,
 }
 
-/// The words after apt's settings, in a simulation and in earnest.
-pub(crate) fn install_words(order: &Order) -> Vec<OsString> {
+/// The words after apt's settings, in a simulation and in earnest: what of the order is not so yet. apt knows nothing of a package
+/// that is gone, and takes one that is there for wanted by a person.
+pub(crate) fn install_words(order: &Order, in_place: &BTreeSet<PackageName>) -> Vec<OsString> {
     let mut words: Vec<OsString> = ["-q", "-y", "--no-download", "--no-install-recommends"]
         .map(OsString::from)
         .to_vec();
-    if order.removals.is_empty() {
+    let is_left = |name: &str, architecture: &str| !in_place.contains(&PackageName::new(name, architecture));
+    let removals = (order.removals.iter())
+        .filter(|removal| is_left(&removal.name, &removal.architecture))
+        .map(|removal| format!("{}-", word(&removal.name, &removal.architecture)).into());
+    let removals: Vec<OsString> = removals.collect();
+    if removals.is_empty() {
         words.push("--no-remove".into());
     }
     if order.direction == Direction::BackOut {
         words.push("--allow-downgrades".into());
     }
     words.push("install".into());
-    words.extend(order.packages.iter().map(|package| {
+    let packages = (order.packages.iter()).filter(|package| is_left(&package.name, &package.architecture));
+    words.extend(packages.map(|package| {
         let OrderedPackage { version, .. } = package;
-        format!("{}={version}", word(&package.name, &package.architecture)).into()
+        OsString::from(format!(
+            "{}={version}",
+            word(&package.name, &package.architecture)
+        ))
     }));
-    words.extend(order.removals.iter().map(|removal| {
-        let word = word(&removal.name, &removal.architecture);
-        format!("{word}-").into()
-    }));
+    words.extend(removals);
     words
 }
 
@@ -53,8 +60,12 @@ pub(super) fn compare(
     order: &Order,
     installed: &Installed,
 ) -> Result<Simulated, Trouble> {
+    let in_place = installed.in_place(order);
+    if in_place.len() == order.packages.len() + order.removals.len() {
+        return Ok(Simulated { steps: 0 });
+    }
     let words = places.settings().into_iter().chain([OsString::from("-s")]);
-    let said = Tool::AptGet.ask(words.chain(install_words(order)))?;
+    let said = Tool::AptGet.ask(words.chain(install_words(order, &in_place)))?;
     if !said.is_success() {
         let kind = match super::classify(&said.all()) {
             Failure::PackageManager => Failure::Differs,
@@ -64,7 +75,6 @@ pub(super) fn compare(
     }
     let text = said.text();
     let items = items(&text, installed, order)?;
-    let in_place = installed.in_place(order);
     // Which files they are is judged when dpkg is about to open them; here each line stands for the ordered one.
     let packages = (order.packages.iter()).map(|package| ((&*package.name, &*package.architecture), package));
     let packages: BTreeMap<_, _> = packages.collect();

@@ -123,6 +123,10 @@ impl Transaction {
             match self.attempt() {
                 Ok(Ran::Ended(end)) => return end,
                 Ok(Ran::Again) => {}
+                // Somebody was quicker to lock dpkg, and is waited for.
+                Err(Trouble {
+                    kind: Failure::Busy, ..
+                }) => {}
                 Err(Trouble { kind, detail }) if self.beginning.runs == 0 => {
                     return End::NotBegun {
                         kind: kind.into(),
@@ -249,7 +253,8 @@ impl Transaction {
             "-o".to_owned(),
             format!("{ORDER_OPTION}{}", self.job.order.number),
         ]);
-        command.args(install_words(&self.job.order));
+        let in_place = Installed::read()?.in_place(&self.job.order);
+        command.args(install_words(&self.job.order, &in_place));
         command.stdout(file()?).stderr(file()?);
         let mut apt = command.spawn().map_err(|error| failed(&error))?;
         let thinned = file()?;

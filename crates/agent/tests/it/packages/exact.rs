@@ -298,6 +298,25 @@ fn packages_of_other_architectures_and_of_none_move_as_they_were_ordered() {
 }
 
 #[test]
+fn an_approved_removal_alone_needs_no_source() {
+    room(|room| {
+        let (gone, stays) = (Package::new("gone", "1"), Package::new("stays", "1"));
+        room.install(&gone);
+        room.install(&stays);
+        let mut case = room.empty_case();
+        case.order.removals = vec![removal(&gone)];
+        case.approval.release.rules.removals = case.order.removals.clone();
+        assert_eq!(room.prepare(&case).unwrap().steps, 1);
+        room.carry_out_well(&case);
+        assert_eq!(
+            (room.state("gone"), room.state("stays")),
+            (String::new(), "1 installed".to_owned())
+        );
+        assert_eq!(room.prepare(&case).unwrap().steps, 0);
+    });
+}
+
+#[test]
 fn settings_and_hooks_of_the_host_change_nothing_of_what_was_ordered() {
     room(|room| {
         let (old, new) = (Package::new("tool", "1"), Package::new("tool", "2"));
