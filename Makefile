@@ -13,7 +13,7 @@ endif
 
 help:
 	@echo "make run                 what is this machine missing? (builds the scanner first)"
-	@echo "make demo                six real hosts in a lab, a server, and what the hosts miss (needs root)"
+	@echo "make demo                six real hosts in a lab, a server, what they miss, and patching them (needs root)"
 	@echo "make test                installs what the tests need, then every check and every test"
 	@echo "make tidy                only the checks that need no test"
 	@echo "make bench               ours / peer / ratio, written to docs/bench.md"

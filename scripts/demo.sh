@@ -1,8 +1,8 @@
 #!/bin/sh
 # `make demo`: six real, outdated Debian hosts (booted systemd, one bridge, no way out), a server, two tenants with a site each.
-# One host stands in a network apart, which only a forwarding proxy without keys leads out of. Shows what the hosts miss, then
-# waits for Ctrl-C and takes everything away again. Needs root; nothing on this machine is changed but the packages that
-# setup.sh names and a cache (~/.cache/patchyard-tests).
+# One host stands in a network apart, which only a forwarding proxy without keys leads out of. Shows what the hosts miss, patches
+# openssl on one of them, then waits for Ctrl-C and takes everything away again. Needs root; nothing on this machine is changed
+# but the packages that setup.sh names and a cache (~/.cache/patchyard-tests).
 # DEMO_PROFILE chooses the build profile, DEMO_BUILT a folder with everything built, DEMO_HOLD=no ends after the findings.
 set -eu
 cd "$(dirname "$0")/.."
@@ -93,7 +93,9 @@ enrol() {
     [ "$host" != "$proxied" ] || address=$PROXY
     command=$(patchyard enrol --tenant "$tenant" --site main --address "$address" --no-wait | sed -n 's/^  //p')
     "$work/$host" sh -c "$command" >"$work/said" 2>&1 || fail "$host could not be enrolled: $(cat "$work/said")"
-    echo "  $host is enrolled with $tenant at $address"
+    # What root on the host decides: a server cannot lift it.
+    "$work/$host" patchyard-agent mode full >"$work/said" 2>&1 || fail "the mode of $host was not set: $(cat "$work/said")"
+    echo "  $host is enrolled with $tenant at $address, and lets itself be patched"
 }
 
 for tenant in north south; do
@@ -133,11 +135,14 @@ for tenant in north south; do
     patchyard source sync --tenant "$tenant" || true
 done
 
+is_willing() { patchyard host show "$2" --tenant "$1" --json | values mode | grep -q full; }
+
 say "waiting until every host is assessed"
 for tenant in north south; do
     eval "members=\$$tenant"
     for host in $members; do
         until_so "$host is assessed" is_assessed "$tenant" "$host"
+        until_so "$host says what it allows" is_willing "$tenant" "$host"
     done
 done
 for tenant in north south; do
@@ -147,9 +152,13 @@ done
 say "what db1 misses"
 patchyard host findings db1 --tenant north
 
+say "patching it: patchyard deploy --update openssl --hosts db1 --reboot if-needed --notice 0 --tenant north --yes"
+patchyard deploy --update openssl --hosts db1 --reboot if-needed --notice 0 --tenant north --yes || fail "db1 was not patched"
+
 say "this lab stays until Ctrl-C. Look around from another terminal, as root:
   a host            $work/web1 [COMMAND]        (also: $HOSTS)
   the server        $built/patchyard host list --tenant north --data $data
+  patch the rest    $built/patchyard deploy --update openssl --hosts all --restart-services --tenant north --data $data
   the proxy         $proxied reaches nothing but $PROXY, which forwards bytes to the server and holds no keys"
 [ "${DEMO_HOLD:-yes}" = yes ] || exit 0
 wait "$lab"
