@@ -25,6 +25,8 @@ pub struct Executor {
     pub files: BTreeMap<Sha256Digest, Vec<u8>>,
     /// Whom it believes; nobody until root enrols the host.
     server: Option<(Sha256Digest, Server)>,
+    /// Whose its orders are.
+    identity: Option<HostId>,
     /// What a restart of the process brings back.
     kept: Orders,
     orders: Orders,
@@ -139,6 +141,7 @@ impl Executor {
             mode,
             files: BTreeMap::new(),
             server: None,
+            identity: None,
             kept: Orders::default(),
             orders: Orders::default(),
             jobs: Vec::new(),
@@ -156,22 +159,29 @@ impl Executor {
         &self.told
     }
 
-    /// Root enrols the host with a token of this authority; orders of another identity are over.
+    /// Root enrols the host with a token of this authority.
     pub fn enrol(&mut self, authority: Sha256Digest) {
         self.server = Some((authority, Server::named(authority)));
-        self.kept = Orders::default();
-        self.orders = Orders::default();
-        self.jobs.clear();
     }
 
-    /// Takes over what the network process found out, if it is not known yet who this host is.
+    /// Takes over what the network process found out, if it is not known yet who this host is. Orders of another identity are
+    /// over; those of this one go on.
     pub fn follow(&mut self, memory: &Memory) {
-        if let Some((authority, server)) = self.server.take() {
-            let server = match server.host() {
-                None => server.enrolled(memory),
-                Some(_) => server,
-            };
-            self.server = Some((authority, server));
+        let Some((authority, server)) = self.server.take() else {
+            return;
+        };
+        let server = match server.host() {
+            None => server.enrolled(memory),
+            Some(_) => server,
+        };
+        let host = server.host();
+        self.server = Some((authority, server));
+        if host.is_some() && self.identity != host {
+            self.identity = host;
+            self.kept = Orders::default();
+            self.orders = Orders::default();
+            self.jobs.clear();
+            self.unit = None;
         }
     }
 
