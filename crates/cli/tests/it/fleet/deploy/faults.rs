@@ -73,7 +73,7 @@ fn number(variable: &str, usual: u64) -> u64 {
 
 #[test]
 fn whatever_is_killed_in_the_middle_a_host_ends_exactly_or_repairable_and_says_so() {
-    let mut yard = match Yard::open(&[("web1", "bookworm")], |host| set_back_to_release(host)) {
+    let mut yard = match Yard::open(&[("web1", "bookworm")], set_back_to_release) {
         Ok(yard) => yard,
         Err(missing) => return skip::skip_for(&missing),
     };
