@@ -186,7 +186,8 @@ impl Round {
 
     fn wake(&mut self, network: &mut Network) -> Result<Pause, NetworkError> {
         let is_enrolled = self.session.memory().host().is_some();
-        let is_due = edge::is_past(self.rung, Duration::from_secs(LEAST_BETWEEN_RINGS));
+        let pace = u64::from(self.session.memory().check_in_seconds);
+        let is_due = edge::is_past(self.rung, Duration::from_secs(pace.min(LEAST_BETWEEN_RINGS)));
         // While an order is carried out the executor reads the host by itself, and nothing here waits for that.
         if is_enrolled && is_due && !self.session.is_at_an_order() {
             if let Some(bell) = &mut network.bell {
@@ -324,7 +325,8 @@ impl Round {
     }
 }
 
-/// The executor is asked at most this often, in seconds: held check-ins follow each other faster than hosts change.
+/// The executor is asked at most this often, in seconds, or once in the server's own pace: held check-ins follow each other
+/// faster than hosts change.
 const LEAST_BETWEEN_RINGS: u64 = 240;
 
 fn failed(trouble: Trouble, retry_after_seconds: Option<u32>) -> Event {
