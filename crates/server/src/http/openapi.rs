@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use axum::http::Method;
 use utoipa::openapi::path::{HttpMethod, PathItem, PathsBuilder};
+use utoipa::openapi::schema::{AdditionalProperties, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr};
 
 use super::admin::route::{Needs, Route, problem_schemas};
 
@@ -42,6 +43,7 @@ pub fn document(routes: Vec<Route>) -> OpenApi {
             .push(PathItem::new(method, operation));
         schemas.extend(shapes);
     }
+    schemas.values_mut().for_each(close);
     let paths = paths
         .into_iter()
         .fold(PathsBuilder::new(), |paths, (path, items)| {
@@ -63,6 +65,18 @@ pub fn document(routes: Vec<Route>) -> OpenApi {
         .paths(paths.build())
         .components(Some(components.build()))
         .build()
+}
+
+/// The alternatives of a shape take no unknown fields, as all shapes; of these the derived schema does not say so.
+fn close(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::OneOf(one_of)) = schema else {
+        return;
+    };
+    for alternative in &mut one_of.items {
+        if let RefOr::T(Schema::Object(object)) = alternative {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
 }
 
 fn method(method: &Method) -> HttpMethod {
