@@ -2,7 +2,7 @@
 
 use crate::app::parse_id;
 use crate::app::refusal::Refusal;
-use crate::app::shape::{IdText, When, maybe_whole};
+use crate::app::shape::{IdText, When, maybe_whole, whole};
 use domain::change::Rules;
 use domain::host::mode::Mode;
 use domain::id::UpdateKey;
@@ -111,6 +111,8 @@ pub enum Reboot {
     /// Once, if the packages need it.
     IfNeeded {
         /// Notice to whoever is logged in, in seconds.
+        #[serde(deserialize_with = "whole")]
+        #[schema(value_type = u32)]
         notice_seconds: u32,
     },
 }
