@@ -2,6 +2,7 @@
 //! itself runs inside, as its first process: it begins outside, starts itself there, and reports how that ended.
 
 use agent::packages::{Begun, End, Outcome, Simulated, Start, Trouble, World, WorldPlaces};
+use agent::service::ROOT_STATE;
 use domain::catalog::update::{Publisher, UpdateId};
 use domain::change::{Approval, Release, Rules, Scope};
 use domain::digest::Sha256Digest;
@@ -292,7 +293,7 @@ impl Room {
 
     /// The order's own folder.
     pub fn folder(&self, case: &Case) -> PathBuf {
-        let folder = PathBuf::from(format!("/var/lib/patchyard-agent/work/{}", case.order.number));
+        let folder = Path::new(ROOT_STATE).join(format!("work/{}", case.order.number));
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
